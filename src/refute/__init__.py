@@ -1,0 +1,3 @@
+"""Refute: chaos engineering with intent, for AI systems."""
+
+__version__ = "0.1.0"
