@@ -1,0 +1,1 @@
+"""Ask, run, tell."""

@@ -1,0 +1,1 @@
+"""Frozen types, protocols, units, errors with codes, and events. Standard library only."""

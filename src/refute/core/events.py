@@ -1,0 +1,55 @@
+"""A run is a stream of events; terminal, report, ledger and every other output only consume it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+EventKind = Literal[
+    "intent",  # a validated intent file: {digest, path, system, intent}
+    "plan",  # {proposals: [...], refusals: [...]}
+    "experiment",  # what is about to run, and what it will cost
+    "forecast",  # locked before anything is applied
+    "phase",  # {experiment, phase: check | baseline | inject | recover, units, seconds}
+    "progress",  # a few times a second: counts by arm, evidence so far
+    "outcomes",  # {experiment, phase, outcomes: [...]}: batches of units
+    "stop",  # a stop condition fired
+    "landing",  # proof that the fault arrived
+    "rollback",  # proof that it is gone
+    "verdict",  # by belief, from this run's data alone
+    "learned",  # by belief: confidence before and after, bits
+    "next",  # what to test next, with reasons
+    "problem",  # something that the user should know; carries a Problem
+    "summary",  # last line of a run
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        kind: one of `EventKind`.
+        data: JSON object.
+        at: seconds since the epoch.
+    """
+
+    kind: EventKind
+    data: dict[str, Any] = field(default_factory=dict)
+    at: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one line of JSON Lines as an object, `event` first."""
+        return {"event": self.kind, "at": round(self.at, 3), **self.data}
+
+
+class Recorder(Protocol):
+    """Where events are kept."""
+
+    def append(self, event: Event) -> str:
+        """Keep an event durably and return its digest.
+
+        Raises:
+            RefuteError: it could not be kept; nothing may be injected then.
+        """
+        ...

@@ -1,0 +1,93 @@
+"""Permission to inject that expires by itself unless renewed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+from refute.core.clock import lease_now_s
+from refute.core.errors import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_TTL_S = 30.0
+
+
+class Lease:
+    """A revocable, expiring permission, read at each call and waited on by injected sleeps.
+
+    Durations travel, deadlines do not: a lease is granted and renewed for seconds from now, on this process's
+    own clock.
+
+    Args:
+        ttl_s: seconds until it expires, over 0 and at most `MAX_TTL_S`.
+        now_s: clock, injected by tests.
+
+    Raises:
+        RefuteError: the duration is out of range (`LEASE-TTL`).
+    """
+
+    __slots__ = ("_deadline_s", "_now_s", "_revoked", "granted_s")
+
+    def __init__(self, ttl_s: float, now_s: Callable[[], float] = lease_now_s) -> None:
+        """Start the lease now."""
+        self._now_s = now_s
+        self._revoked = threading.Event()
+        self.granted_s = now_s()
+        self._deadline_s = self.granted_s + _checked_ttl(ttl_s)
+
+    def remaining_s(self) -> float:
+        """Return the seconds left; 0 once it is revoked or has expired."""
+        return 0.0 if self._revoked.is_set() else max(0.0, self._deadline_s - self._now_s())
+
+    def renew(self, ttl_s: float) -> bool:
+        """Extend the lease to `ttl_s` seconds from now.
+
+        Args:
+            ttl_s: seconds from now.
+
+        Returns:
+            False where it had already ended: an ended lease stays ended.
+        """
+        ttl_s = _checked_ttl(ttl_s)
+        if self.remaining_s() <= 0:
+            self._revoked.set()
+            return False
+        self._deadline_s = self._now_s() + ttl_s
+        return True
+
+    def revoke(self) -> None:
+        """End the lease at once and wake everything that sleeps on it."""
+        self._revoked.set()
+
+    def wait_revoked(self, timeout_s: float) -> bool:
+        """Sleep until the lease ends, `timeout_s` at most.
+
+        Args:
+            timeout_s: longest sleep in seconds.
+
+        Returns:
+            True where the lease ended, False where the whole time passed.
+        """
+        until_s = self._now_s() + timeout_s
+        while (left_s := until_s - self._now_s()) > 0:
+            if self._revoked.wait(min(left_s, self.remaining_s())) or self.remaining_s() <= 0:
+                return True
+        return False
+
+    async def wait_revoked_async(self, timeout_s: float) -> bool:
+        """Do what `wait_revoked` does without blocking the event loop; polls every 50 ms."""
+        until_s = self._now_s() + timeout_s
+        while (left_s := until_s - self._now_s()) > 0:
+            if (remaining_s := self.remaining_s()) <= 0:
+                return True
+            await asyncio.sleep(min(left_s, remaining_s, 0.05))
+        return self.remaining_s() <= 0
+
+
+def _checked_ttl(ttl_s: float) -> float:
+    if not 0 < ttl_s <= MAX_TTL_S:
+        raise refuse("LEASE-TTL", "a lease lasts a few seconds", seen=f"{ttl_s:g} s", allowed=f"over 0 s, at most {MAX_TTL_S:g} s")
+    return ttl_s

@@ -1,0 +1,52 @@
+"""What became of one unit. Versioned: other tools read and write it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from refute.core.context import Arm
+
+OUTCOME_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One unit's outcome. It holds no prompt and no answer.
+
+    Attributes:
+        unit: key, `case/occurrence[/session]`; one outcome a key.
+        cluster: what repeats share: the case's id, or the conversation's.
+        arm: `treatment` or `control`.
+        journey: user journey, "" where there is none.
+        index: position in the order of intended start, from 0, over the phase.
+        start_s: intended start, seconds from the phase's start.
+        latency_s: from the intended start to the end, seconds; the time limit where it was reached.
+        values: number by indicator; None where it could not be evaluated.
+        eligible: calls that the armed fault could hit, by component.
+        hits: calls that it hit, by component.
+        error: class name of the exception that the workload raised, "timeout", or "".
+        cost: tokens and money, by name.
+    """
+
+    unit: str
+    cluster: str
+    arm: Arm
+    journey: str
+    index: int
+    start_s: float
+    latency_s: float
+    values: dict[str, float | None] = field(default_factory=dict)
+    eligible: dict[str, int] = field(default_factory=dict)
+    hits: dict[str, int] = field(default_factory=dict)
+    error: str = ""
+    cost: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Outcome:
+        """Return the outcome that `to_json` wrote."""
+        return cls(**data)

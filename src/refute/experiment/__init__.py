@@ -1,0 +1,1 @@
+"""One run: workload, link, cohorts, phases, verdict."""

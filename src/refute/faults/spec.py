@@ -1,0 +1,95 @@
+"""What every fault in the catalogue says of itself."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from refute.core.system import ComponentKind, Hazard
+from refute.wire.exchange import Call, PythonCall, PythonStrike, Strike
+
+
+@dataclass(frozen=True, slots=True)
+class Magnitude:
+    """How hard a fault can strike.
+
+    Attributes:
+        unit: `s`, `1` (a count or factor), `%`, …
+        low: smallest value allowed.
+        high: largest value allowed.
+        typical: value seen in the field, used in examples.
+        meaning: what the number is, in words.
+        log: whether the dose is spaced by ratios rather than by differences.
+    """
+
+    unit: str
+    low: float
+    high: float
+    typical: float
+    meaning: str
+    log: bool = False
+
+    def dose(self, value: float) -> float:
+        """Map a magnitude to [0, 1] for the planner.
+
+        Args:
+            value: in `unit`, within [low, high].
+        """
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One typed way to break something: what it is, and what it does to an exchange or a call.
+
+    Attributes:
+        name: `family.kind`.
+        summary: one sentence.
+        kinds: component kinds that it applies to.
+        hazard: the worst that it can do.
+        effect: exactly what happens, on the wire or in the process.
+        landing: what proves that it landed.
+        undone_by: what removes it.
+        belief: the belief that it usually tests, in words.
+        source: where this failure has been seen.
+        magnitude: None where there is no "how hard".
+        typical_share: share of calls hit in the field, in [0, 1].
+        strike_exchange: for faults on HTTP: (call, magnitude, rng) to a strike, None where this call is not eligible.
+            Pure, and called once per hit.
+        matches_exchange: whether the fault could hit this call; called for every call, in every arm. None: any call.
+        strike_python: for faults on Python functions: (call, magnitude, rng) to a strike.
+    """
+
+    name: str
+    summary: str
+    kinds: frozenset[ComponentKind]
+    hazard: Hazard
+    effect: str
+    landing: str
+    belief: str
+    source: str
+    undone_by: str = "the lease: revoked or expired, the next call goes through untouched"
+    magnitude: Magnitude | None = None
+    typical_share: float = 1.0
+    strike_exchange: Callable[[Call, float | None, random.Random], Strike] | None = None
+    matches_exchange: Callable[[Call], bool] | None = None
+    strike_python: Callable[[PythonCall, float | None, random.Random], PythonStrike] | None = None
+
+    @property
+    def family(self) -> str:
+        """Return the part of the name before the dot."""
+        return self.name.partition(".")[0]
+
+
+Seam = Literal["exchange", "python"]
+
+
+def seams(fault: Fault) -> frozenset[Seam]:
+    """Return where a fault can be injected."""
+    offered: dict[Seam, object] = {"exchange": fault.strike_exchange, "python": fault.strike_python}
+    return frozenset(seam for seam, strike in offered.items() if strike is not None)

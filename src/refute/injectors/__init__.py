@@ -1,0 +1,1 @@
+"""Hands: in-process HTTP and callables."""

@@ -1,0 +1,1 @@
+"""The intent file: load, validate, explain."""

@@ -1,0 +1,1 @@
+"""Confidence, information, planner, calibration."""

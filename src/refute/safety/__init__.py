@@ -1,0 +1,1 @@
+"""Leases, rollback journal, gates and stop conditions."""

@@ -1,0 +1,1 @@
+"""Codecs of provider protocols: bytes to abstract events and back."""

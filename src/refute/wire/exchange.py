@@ -1,0 +1,164 @@
+"""One HTTP exchange without I/O: requests, replies, failures, and what a fault does to them.
+
+A fault decides on a `Strike`; adapters (an in-process hook, a proxy; sync or async) carry it out. So that each fault is
+written once, a strike says what happens in words that every adapter can honour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request, its body whole.
+
+    Attributes:
+        method: upper case.
+        url: absolute.
+        headers: in order, names as sent.
+        body: raw bytes.
+    """
+
+    method: str
+    url: str
+    headers: Headers = ()
+    body: bytes = b""
+
+    def header(self, name: str) -> str:
+        """Return the first header of that name, in any case, or ""."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP response, its body whole.
+
+    Attributes:
+        status: status code.
+        headers: in order.
+        body: raw bytes.
+    """
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+
+
+class Failure(Enum):
+    """What breaks below HTTP; each adapter raises or does its transport's own thing."""
+
+    CONNECT = "connection refused"
+    RESET = "connection reset"
+    READ_TIMEOUT = "no byte until the client's read time-out"
+    CLOSED = "closed in the middle of the body"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A gap in a stream, in seconds; it ends with the lease."""
+
+    seconds: float
+
+
+Step = bytes | Pause | Failure
+"""What a stream is made of for an adapter: bytes to pass on, a gap, or its end by failure."""
+
+
+class StreamRewriter(Protocol):
+    """Rewrites a streamed body on its way: bytes in as they come, steps out as they go."""
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """Take the next bytes from upstream and return what to pass on now."""
+        ...
+
+    def finish(self) -> list[Step]:
+        """Take the end of the upstream body and return what is left to pass on."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """True once nothing more may be passed on: the adapter ends the body there and closes upstream."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a request means, recognised by a codec.
+
+    Attributes:
+        protocol: codec's name, such as `openai.chat`; `http` where nothing more is known.
+        operation: `chat`, `embeddings`, …; `request` for plain HTTP.
+        stream: whether the client asked for a stream.
+        model: model asked for, or "".
+        attempt: 0 for the first try of a logical call, 1 for its first retry, …, where the client says so; else -1.
+        request: the request itself.
+    """
+
+    protocol: str
+    operation: str
+    stream: bool
+    model: str
+    attempt: int
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """What a fault does to one exchange; fields left at their defaults change nothing.
+
+    Attributes:
+        hold_s: wait before anything else, in seconds; ends with the lease.
+        instead: answer or fail without asking upstream.
+        rewrite_reply: changes a whole reply that came from upstream.
+        rewrite_stream: makes a rewriter for a streamed reply that came from upstream.
+        effect: what this does, as counted in the landing (`status 429`, `delay`, `stream cut`).
+    """
+
+    effect: str
+    hold_s: float = 0.0
+    instead: Reply | Failure | None = None
+    rewrite_reply: Callable[[Reply], Reply] | None = None
+    rewrite_stream: Callable[[], StreamRewriter] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PythonCall:
+    """A call of a named Python function.
+
+    Attributes:
+        name: `module:function`.
+        args: positional arguments.
+        kwargs: keyword arguments.
+    """
+
+    name: str
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PythonStrike:
+    """What a fault does to one call of a function.
+
+    Attributes:
+        effect: what this does, as counted in the landing.
+        hold_s: wait before the call, in seconds; ends with the lease.
+        raises: raised instead of calling (`call_first` False) or after the function did its work (`call_first` True).
+        call_first: call the function before raising.
+        hold_after_s: wait after the call and before raising or returning.
+        rewrite: changes the function's result.
+    """
+
+    effect: str
+    hold_s: float = 0.0
+    raises: BaseException | None = None
+    call_first: bool = False
+    hold_after_s: float = 0.0
+    rewrite: Callable[[Any], Any] | None = None
