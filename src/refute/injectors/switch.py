@@ -89,7 +89,7 @@ class Switch:
     def landing(self) -> Landing:
         """Return the counts so far."""
         with self._lock:
-            return Landing(**self._counts, effect=dict(self._effect))
+            return Landing(**dict(self._counts), effect=dict(self._effect))
 
     def _count(self, name: str) -> None:
         with self._lock:

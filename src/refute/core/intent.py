@@ -1,0 +1,227 @@
+"""What a team states: beliefs, and everything needed to test them. The loader and Python code build the same objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from refute.core.arming import Draw
+from refute.core.criterion import Criterion
+from refute.core.system import Component, Hazard
+from refute.core.units import Money
+
+Stake = Literal["low", "medium", "high", "severe"]
+IndicatorKind = Literal["ratio", "latency", "score", "cost"]
+WorkloadKind = Literal["python", "http"]
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """Something that users do with the system.
+
+    Attributes:
+        name: unique.
+        entry: component at which it enters.
+        share: share of traffic, in [0, 1].
+        value: worth of one good answer, None where not stated.
+    """
+
+    name: str
+    entry: str
+    share: float = 1.0
+    value: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What is under test.
+
+    Attributes:
+        name: unique for the team.
+        components: by name.
+        journeys: by name; may be empty.
+        owner: who answers for it.
+    """
+
+    name: str
+    components: dict[str, Component]
+    journeys: dict[str, Journey] = field(default_factory=dict)
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Indicator:
+    """A number per unit.
+
+    Attributes:
+        name: unique.
+        kind: `ratio` of good units (0 or 1), `latency` in seconds, `score` in [0, 1], `cost`.
+        python: `module:function` taking (case, answer); "" for latency.
+    """
+
+    name: str
+    kind: IndicatorKind
+    python: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """How units are made.
+
+    Attributes:
+        kind: `python` or `http`.
+        target: `module:function` taking a case, or the URL that cases are posted to.
+        cases: path of a JSON Lines file.
+        rate_per_s: units started per second, whatever becomes of them (open loop).
+        unit: `request` or `conversation`.
+        timeout_s: after it a unit counts as failed.
+        setup: `module:function`, an async context manager around the whole run, or "".
+    """
+
+    kind: WorkloadKind
+    target: str
+    cases: Path
+    rate_per_s: float
+    unit: Literal["request", "conversation"] = "request"
+    timeout_s: float = 30.0
+    setup: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """The fault of a belief.
+
+    Attributes:
+        fault: name in the catalogue.
+        target: component that it strikes.
+        magnitude: in the fault's unit; None for its typical one, or where a threshold is sought.
+        share: probability that an eligible draw is hit, in [0, 1].
+        draw: what is drawn.
+    """
+
+    fault: str
+    target: str
+    magnitude: float | None = None
+    share: float = 1.0
+    draw: Draw = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """A falsifiable hypothesis with what hangs on it.
+
+    Attributes:
+        id: unique within the intent.
+        claim: in words.
+        when: the fault.
+        then: what must hold of the units that it could meet.
+        confidence: probability that the claim is true, in (0, 1).
+        decides: the decision that hangs on it.
+        if_wrong: what it costs if wrong.
+        owner: who answers for it.
+        among: `eligible` units (made a call that the fault matches) or only `faulted` ones.
+        depends_on: files and names that make the answer stale when they change.
+        where: file:line.
+    """
+
+    id: str
+    claim: str
+    when: When
+    then: Criterion
+    confidence: float
+    decides: str = ""
+    if_wrong: Stake | Money = "medium"
+    owner: str = ""
+    among: Literal["eligible", "faulted"] = "eligible"
+    depends_on: tuple[str, ...] = ()
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BlastRadius:
+    """How much may be risked.
+
+    Attributes:
+        cohort: share of units in treatment, in (0, 1).
+        units: treatment and control together, over the injection.
+        duration_s: longest injection.
+        never: components that no fault may touch.
+        hosts: hosts to which load may be sent.
+        error_budget: objective in (0, 1), window in seconds and share that may be spent; None where not stated.
+    """
+
+    cohort: float = 0.5
+    units: int = 400
+    duration_s: float = 300.0
+    never: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "::1"})
+    error_budget: ErrorBudget | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBudget:
+    """A service-level objective's budget.
+
+    Attributes:
+        objective: share of good events, in (0, 1).
+        window_s: over which it is counted.
+        spend: share of the budget that experiments may spend, in (0, 1].
+    """
+
+    objective: float
+    window_s: float
+    spend: float
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where the system runs; may only tighten the blast radius.
+
+    Attributes:
+        name: unique.
+        allow: hazards allowed.
+    """
+
+    name: str
+    allow: frozenset[Hazard]
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A whole intent file.
+
+    Attributes:
+        path: file that it came from; paths and Python references are relative to its folder.
+        system: what is under test.
+        workload: how units are made.
+        indicators: by name.
+        steady_window_s: how long the steady state is watched.
+        steady_holds: what must hold with no fault.
+        stop_when: bounds that end an experiment at once.
+        blast_radius: how much may be risked.
+        beliefs: by id.
+        environments: by name.
+        alpha: error rate a side of a verdict.
+        digest: SHA-256 of the files' content, hexadecimal.
+        raw: as loaded, for the record.
+    """
+
+    path: Path
+    system: System
+    workload: Workload
+    indicators: dict[str, Indicator]
+    beliefs: dict[str, Belief]
+    steady_window_s: float = 120.0
+    steady_holds: tuple[Criterion, ...] = ()
+    stop_when: tuple[Criterion, ...] = ()
+    blast_radius: BlastRadius = field(default_factory=BlastRadius)
+    environments: dict[str, Environment] = field(default_factory=dict)
+    alpha: float = 0.05
+    digest: str = ""
+    raw: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the intent file."""
+        return self.path.parent
