@@ -12,7 +12,8 @@ EventKind = Literal[
     "forecast",  # locked before anything is applied
     "phase",  # {experiment, phase: check | baseline | inject | recover, units, seconds}
     "progress",  # a few times a second: counts by arm, evidence so far
-    "outcomes",  # {experiment, phase, outcomes: [...]}: batches of units
+    "outcomes",  # batches of units
+    "evidence_point",  # one look at the evidence, for plots
     "stop",  # a stop condition fired
     "landing",  # proof that the fault arrived
     "rollback",  # proof that it is gone
@@ -26,7 +27,7 @@ EventKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened.
+    """One thing that happened. What each kind carries: docs/reference/events.md.
 
     Attributes:
         kind: one of `EventKind`.
