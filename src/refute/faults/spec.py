@@ -63,6 +63,8 @@ class Fault:
             Pure, and called once per hit.
         matches_exchange: whether the fault could hit this call; called for every call, in every arm. None: any call.
         strike_python: for faults on Python functions: (call, magnitude, rng) to a strike.
+        matches_python: whether the fault could hit this call; called for every call, in every arm. None: any call.
+        remembers: how many earlier answers to other arguments a call carries, 0 for none.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Fault:
     strike_exchange: Callable[[Call, float | None, random.Random], Strike] | None = None
     matches_exchange: Callable[[Call], bool] | None = None
     strike_python: Callable[[PythonCall, float | None, random.Random], PythonStrike] | None = None
+    matches_python: Callable[[PythonCall], bool] | None = None
+    remembers: int = 0
 
     @property
     def family(self) -> str:
