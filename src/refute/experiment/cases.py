@@ -1,4 +1,8 @@
-"""Which case each unit asks: drawn by journey share, reproducibly."""
+"""Which case each unit asks: journey by its share, then any of its cases, drawn independently and reproducibly.
+
+Cases are drawn with replacement, so that units are independent draws from the stated workload even where repeats of one case
+always end alike; the rate that a verdict speaks of is the rate over these cases in this mix, however few they are.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +47,7 @@ def read_cases(path: Path) -> list[Case]:
 
 
 def draw_units(cases: Sequence[Case], journeys: Mapping[str, float], seed: int, phase: str) -> Iterator[Unit]:
-    """Yield units without end: the journey drawn by its share, its cases in a shuffled order, again and again.
+    """Yield units without end.
 
     Args:
         cases: at least one.
@@ -53,13 +57,12 @@ def draw_units(cases: Sequence[Case], journeys: Mapping[str, float], seed: int, 
     """
     rng = random.Random(f"{seed}/{phase}")
     pools = _pools(cases, journeys)
-    orders = {name: _endless(pool, rng) for name, (_, pool) in pools.items()}
     names, weights = list(pools), [weight for weight, _ in pools.values()]
     seen: Counter[str] = Counter()
     index = 0
     while True:
         journey = rng.choices(names, weights)[0]
-        case = next(orders[journey])
+        case = rng.choice(pools[journey][1])
         cluster = str(case["id"])
         occurrence = f"{phase}-{seen[cluster]}"
         seen[cluster] += 1
@@ -71,8 +74,3 @@ def _pools(cases: Sequence[Case], journeys: Mapping[str, float]) -> dict[str, tu
     pools = {name: (weight, [case for case in cases if case.get("journey") == name]) for name, weight in journeys.items()}
     pools = {name: (weight, pool) for name, (weight, pool) in pools.items() if pool and weight > 0}
     return pools or {"": (1.0, list(cases))}
-
-
-def _endless(pool: Sequence[Case], rng: random.Random) -> Iterator[Case]:
-    while True:
-        yield from rng.sample(pool, len(pool))
