@@ -30,7 +30,7 @@ def mistake(code: str, what: str, **fields: str) -> PydanticCustomError:
         what: what is wrong, after the value's label.
         **fields: `allowed`, `suggestion`, `next`.
     """
-    return PydanticCustomError(code, "{what}", {"what": what, **fields})  # type: ignore[arg-type]
+    return PydanticCustomError(code, "{what}", {"what": what, **fields})
 
 
 def _quantity(parse: Callable[[str], Any], allowed: str, repair: Callable[[float], str]) -> Callable[[Any], Any]:
@@ -246,102 +246,6 @@ class Words:
         if isinstance(value, str) and value in self._later:
             raise not_yet(self._later[value], " or ".join(self._names))
         raise mistake("VALUE-CHOICE", "is none of the words known here", allowed=", ".join(self._names))
-
-
-Text = Annotated[
-    Criterion,
-    PlainValidator(_criterion),
-    WithJsonSchema({"type": "string", "pattern": "[<>]", "examples": ["answered >= 95%", "latency p95 worse by <= 1 s"]}),
-]
-
-
-def _stake(value: Any) -> Any:
-    if isinstance(value, str) and value in _STAKES:
-        return value
-    try:
-        return units.money(value)
-    except (units.UnitError, TypeError):
-        allowed = f"{', '.join(_STAKES)}, or an amount with its currency: 5000 USD"
-        raise mistake("VALUE-CHOICE", "is not what being wrong may cost", allowed=allowed) from None
-
-
-StakeOrMoney = Annotated[
-    Any,
-    PlainValidator(_stake),
-    WithJsonSchema({"anyOf": [{"enum": list(_STAKES)}, {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*[A-Z]{{3}}\s*$"}]}),
-]
-
-
-def _magnitude(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise mistake("VALUE-TYPE", "is not a magnitude", allowed="a number with the fault's unit: 2 s, 30% or 3", next="refute faults")
-    return value
-
-
-MagnitudeText = Annotated[Any, PlainValidator(_magnitude), WithJsonSchema({"type": ["string", "number"], "examples": ["2 s", 3]})]
-
-
-def _url(value: Any) -> str:
-    allowed = "a URL such as http://127.0.0.1:8000/ask, without user name and password"
-    try:
-        parts = urlsplit(value) if isinstance(value, str) else None
-        good = parts is not None and parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        parts, good = None, False
-    if parts is None or not good or parts.username is not None or re.search(r"\s", value):
-        raise mistake("VALUE-URL", "is not the URL of an HTTP service", allowed=allowed)
-    return str(value)
-
-
-Url = Annotated[str, PlainValidator(_url), _text_schema(r"^https?://[^\s@]+$", "http://127.0.0.1:8000/ask")]
-
-
-def _reference(value: Any) -> str:
-    if isinstance(value, str) and re.fullmatch(_REFERENCE, value):
-        return value
-    dotted = re.fullmatch(r"([A-Za-z_][\w.]*)\.([A-Za-z_]\w*)(\(\))?", value) if isinstance(value, str) else None
-    suggestion = f"{dotted[1]}:{dotted[2]}" if dotted else ""
-    raise mistake("VALUE-REFERENCE", "is not a Python reference", allowed="module:function, such as app.main:answer", suggestion=suggestion)
-
-
-Reference = Annotated[str, PlainValidator(_reference), _text_schema(_REFERENCE, "app.main:answer")]
-
-
-def not_yet(thing: str, instead: str = "") -> PydanticCustomError:
-    """Return the answer to a reserved key or value."""
-    return mistake("NOT-YET", f"is reserved for {thing}, which this version does not have yet", allowed=instead)
-
-
-def reserved(thing: str, instead: str = "") -> Any:
-    """Return the type of a key that later features need.
-
-    Args:
-        thing: the feature that is not there yet.
-        instead: what to write today.
-    """
-
-    def validate(_value: Any) -> None:
-        raise not_yet(thing, instead)
-
-    return Annotated[Any, PlainValidator(validate), WithJsonSchema({"not": {}}), Field(description=f"Reserved for {thing}: not yet.")]
-
-
-def one_of(names: tuple[str, ...], later: dict[str, str]) -> Any:
-    """Return the type of a choice of words, some of which are not there yet.
-
-    Args:
-        names: what may be chosen.
-        later: words that are reserved, and the feature that each needs.
-    """
-
-    def validate(value: Any) -> str:
-        if isinstance(value, str) and value in names:
-            return value
-        if isinstance(value, str) and value in later:
-            raise not_yet(later[value], " or ".join(names))
-        raise mistake("VALUE-CHOICE", "is none of the words known here", allowed=", ".join(names))
-
-    return Annotated[str, PlainValidator(validate), WithJsonSchema({"enum": list(names)})]
 
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
