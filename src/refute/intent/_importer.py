@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 
@@ -36,14 +37,14 @@ def find(reference: str) -> dict[str, Any]:
 def _described(error: BaseException) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     inside = [frame for frame in frames if frame.filename != __file__]
-    place = f" (at {os.path.basename(inside[-1].filename)}:{inside[-1].lineno})" if inside else ""
+    place = f" (at {Path(inside[-1].filename).name}:{inside[-1].lineno})" if inside else ""
     return f"{type(error).__name__}: {error}{place}"
 
 
 def _modules(missing: str) -> list[str]:
     parent = missing.rpartition(".")[0]
-    paths = sys.modules[parent].__path__ if parent in sys.modules and hasattr(sys.modules[parent], "__path__") else [os.getcwd()]
-    names = {entry.removesuffix(".py") for path in paths for entry in os.listdir(path or ".") if "." not in entry.removesuffix(".py")}
+    folders = getattr(sys.modules.get(parent), "__path__", ["."])
+    names = {entry.stem for folder in folders for entry in Path(folder).iterdir() if entry.suffix in {"", ".py"}}
     return [f"{parent}.{name}" if parent else name for name in sorted(names)]
 
 
@@ -52,7 +53,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     references = json.load(sys.stdin)
-    sys.path[0] = os.getcwd()
+    sys.path[0] = str(Path.cwd())
     for reference in references:
         answers.write(json.dumps({"reference": reference, **find(reference)}) + "\n")
         answers.flush()

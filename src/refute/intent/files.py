@@ -12,7 +12,18 @@ from refute.intent.document import Document, Steps, label, shown
 from refute.intent.file_content import file_content, missing
 from refute.intent.strict_yaml import parse
 
-SECTIONS = ("system", "journeys", "workload", "indicators", "steady_state", "stop_when", "blast_radius", "environments", "beliefs", "verdict")
+SECTIONS = (
+    "system",
+    "journeys",
+    "workload",
+    "indicators",
+    "steady_state",
+    "stop_when",
+    "blast_radius",
+    "environments",
+    "beliefs",
+    "verdict",
+)
 _ENDINGS = (".yaml", ".yml", ".json")
 _MERGED: frozenset[Steps] = frozenset({("system", "components"), *((section,) for section in SECTIONS)})
 

@@ -117,7 +117,7 @@ def _error(problems: list[Problem], document: Document) -> RefuteError:
 def _plain(value: Any) -> Any:
     """Copy mappings and sequences into the kinds that a file would give."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value

@@ -59,19 +59,23 @@ def _problem(detail: ErrorDetails, steps: Steps, document: Document, schema: dic
         words = re.findall(r"'([^']*)'", context["expected"]) or ["true"]
         what = f"{name} is none of the words known here"
         return Problem("VALUE-CHOICE", what, where, seen, listed(words, 20), closest(seen, words))
+    return _misshapen(kind, name, where, detail)
+
+
+def _misshapen(kind: str, name: str, where: str, detail: ErrorDetails) -> Problem:
+    seen = shown(detail["input"])
     if kind in {"string_too_short", "too_short"}:
         return Problem("VALUE-EMPTY", f"{name} is empty", where, allowed="at least one entry" if kind == "too_short" else "some text")
     if kind in {"string_pattern_mismatch", "string_too_long"}:
         allowed = "a letter, then at most 79 letters, digits, - and _"
         return Problem("NAME-SYNTAX", f"{name} is no name", where, seen, allowed, re.sub(r"[^A-Za-z0-9_]+", "-", seen).strip("-"))
     if kind == "greater_than_equal":
-        return Problem("VALUE-RANGE", f"{name} is too small", where, seen, f"at least {context['ge']}")
-    return _mistyped(kind, name, where, detail)
+        return Problem("VALUE-RANGE", f"{name} is too small", where, seen, f"at least {detail['ctx']['ge']}")
+    return _mistyped(kind, name, where, detail["input"], detail["msg"])
 
 
-def _mistyped(kind: str, name: str, where: str, detail: ErrorDetails) -> Problem:
-    wanted = _WANTED.get(kind, detail["msg"])
-    value = detail["input"]
+def _mistyped(kind: str, name: str, where: str, value: Any, told: str) -> Problem:
+    wanted = _WANTED.get(kind, told)
     suggestion = ""
     if wanted == "a list" and isinstance(value, str):
         suggestion = f"[{shown(value)}]"

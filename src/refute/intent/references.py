@@ -94,9 +94,13 @@ def _problem(reference: str, answer: dict[str, Any], where: str) -> Problem:
         missing = answer["missing"]
         better = closest(missing, answer["names"])
         public = [name for name in answer["names"] if not name.startswith("_")]
-        return Problem("REFERENCE-NAME", f"`{module}` has no `{missing}`", where, reference, listed(public), f"{module}:{better}" if better else "")
+        return Problem(
+            "REFERENCE-NAME", f"`{module}` has no `{missing}`", where, reference, listed(public), f"{module}:{better}" if better else ""
+        )
     if failed == "callable":
         return Problem("REFERENCE-CALLABLE", f"`{reference}` is no function", where, answer["error"], "a function")
     if failed == "late":
-        return Problem("REFERENCE-LATE", f"the import of `{module}` did not end", where, answer["error"], "modules that start nothing on import")
+        return Problem(
+            "REFERENCE-LATE", f"the import of `{module}` did not end", where, answer["error"], "modules that start nothing on import"
+        )
     return Problem("REFERENCE-IMPORT", f"the import of `{module}` failed", where, answer["error"], "a module that can be imported")

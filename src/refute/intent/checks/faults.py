@@ -55,7 +55,9 @@ def _magnitude(subject: Subject, steps: Steps, fault: Fault, written: Any) -> It
 def _limits(subject: Subject, steps: Steps, target: Component) -> Iterator[Problem]:
     if target.name in subject.intent.blast_radius.never:
         what = f"`{target.name}` is off limits: `blast_radius.never` names it"
-        yield subject.problem("TARGET-OFF-LIMITS", what, (*steps, "when", "target"), target.name, allowed="a component that is not named there")
+        yield subject.problem(
+            "TARGET-OFF-LIMITS", what, (*steps, "when", "target"), target.name, allowed="a component that is not named there"
+        )
 
 
 def _path(subject: Subject, steps: Steps, belief: BeliefShape, target: Component) -> Iterator[Problem]:

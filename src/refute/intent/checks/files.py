@@ -24,7 +24,9 @@ def check_files(subject: Subject) -> Iterator[Problem]:
         for number, name in enumerate(belief.depends_on):
             if missing_path(subject.intent.folder, name):
                 what = "the belief depends on a file that does not exist"
-                yield subject.problem("DEPENDS-MISSING", what, (*steps, "depends_on", number), name, allowed="a path beside the intent, or a plain word")
+                yield subject.problem(
+                    "DEPENDS-MISSING", what, (*steps, "depends_on", number), name, allowed="a path beside the intent, or a plain word"
+                )
 
 
 def _journeys(subject: Subject, cases: list[Case], written: str) -> Iterator[Problem]:

@@ -53,4 +53,6 @@ class Subject:
     def unknown(self, code: str, noun: str, name: str, known: Iterable[str], steps: Steps, **fields: str) -> Problem:
         """Return the problem of a name that nothing bears."""
         known = list(known)
-        return self.problem(code, f"there is no {noun} `{name}`", steps, name, allowed=listed(known), suggestion=closest(name, known), **fields)
+        return self.problem(
+            code, f"there is no {noun} `{name}`", steps, name, allowed=listed(known), suggestion=closest(name, known), **fields
+        )
