@@ -9,7 +9,10 @@ from importlib.metadata import entry_points
 from refute.core.errors import refuse
 from refute.faults.spec import Fault
 
-_FAMILIES: tuple[str, ...] = ()
+_FAMILIES: tuple[str, ...] = (
+    "retriever",
+    "tool",
+)
 
 
 @cache

@@ -85,6 +85,8 @@ class Fault:
         awaits: for faults on replies: what a reply must have for the call to be eligible. None: decided before the request
             is sent. The strike's rewriter then starts at the awaited event.
         strike_python: for faults on Python functions: (call, magnitude, rng) to a strike.
+        matches_python: whether the fault could hit this call; called for every call, in every arm. None: any call.
+        remembers: how many earlier answers to other arguments a call carries, 0 for none.
     """
 
     name: str
@@ -102,6 +104,8 @@ class Fault:
     matches_exchange: Callable[[Call], bool] | None = None
     awaits: Awaits | None = None
     strike_python: Callable[[PythonCall, float | None, random.Random], PythonStrike] | None = None
+    matches_python: Callable[[PythonCall], bool] | None = None
+    remembers: int = 0
 
     @property
     def family(self) -> str:

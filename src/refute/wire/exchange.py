@@ -169,11 +169,22 @@ class PythonCall:
         name: `module:function`.
         args: positional arguments.
         kwargs: keyword arguments.
+        earlier: what the same function really answered to other arguments while armed, for faults that remember.
     """
 
     name: str
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
+    earlier: tuple[Any, ...] = ()
+
+
+class Unchanged(Enum):
+    """What a rewrite returns where it found nothing to change: the call goes through and is not counted as hit."""
+
+    UNCHANGED = "nothing to change"
+
+
+UNCHANGED = Unchanged.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +197,7 @@ class PythonStrike:
         raises: raised instead of calling (`call_first` False) or after the function did its work (`call_first` True).
         call_first: call the function before raising.
         hold_after_s: wait after the call and before raising or returning.
-        rewrite: changes the function's result.
+        rewrite: changes the function's result, without touching the original; `UNCHANGED` where it cannot.
     """
 
     effect: str
