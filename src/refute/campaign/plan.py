@@ -147,7 +147,7 @@ def _consider(
     units = intent.blast_radius.units
     treated = round(units * intent.blast_radius.cohort)
     chances = {belief.id: _answerable(intent, belief, standings[belief.id], treated) for belief in beliefs}
-    if not any(one.ok for one in chances.values()):
+    if not any(one.both_reachable and one.p_held + one.p_refuted >= 0.5 for one in chances.values()):
         return Refused(beliefs, "PLAN-UNANSWERABLE", _too_small(intent, chances))
     bits = {
         belief.id: standings[belief.id].claim.expected_bits(treated, standings[belief.id].breaches, standings[belief.id].n)
@@ -165,7 +165,7 @@ def _consider(
 
 def _answerable(intent: Intent, belief: Belief, standing: Standing, treated: int) -> Answerability:
     one = measure(belief.then, intent.indicators)
-    return answerable(one.bound, intent.alpha, treated, standing.confidence)
+    return answerable(one.bound, intent.alpha, treated, confidence=standing.confidence)
 
 
 def _too_small(intent: Intent, chances: Mapping[str, Answerability]) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from refute.core.context import Arm
+from refute.core.feed import Begun, Feed, Settled
 from refute.core.intent import Belief
 from refute.core.measure import Measure, measure
-from refute.core.outcome import Outcome, Slot
+from refute.core.outcome import Outcome
 from refute.experiment.design import Experiment
 from refute.experiment.tape import Tape
-from refute.stats import RatioTest, RelativeTest, control_meets, futile, jeffreys_interval
+from refute.stats import RatioTest, RatioWatch, RelativeTest, RelativeWatch, futile, jeffreys_interval, p_meets
 
 Word = Literal["held", "refuted", "inconclusive", "void", "aborted"]
 _HEALTHY = 0.95
@@ -146,67 +146,61 @@ class Assessor:
 
     def __init__(self, belief: Belief, one: Measure, experiment: Experiment, baseline_rate: float | None) -> None:
         """Start with no evidence."""
-        self._belief = belief
+        alpha, arming = experiment.intent.alpha, experiment.arming
+        self._target = arming.component.name
+        self._cohort = arming.cohort
+        self._among_faulted = belief.among == "faulted"
         self._measure = one
-        self._target = experiment.arming.component.name
-        self._cohort = experiment.arming.cohort
-        self._planned = experiment.units
-        self._alpha = experiment.intent.alpha
-        self._baseline_rate = baseline_rate
-        self._last = Look(threshold=-math.log(self._alpha))
+        self._test = RatioTest(one.bound, alpha)
+        self._feed = Feed(one, control=one.relative, eligible=self._counts)
+        self._watch: RatioWatch | RelativeWatch = (RelativeTest(one.bound, alpha) if one.relative else self._test).watch()
+        self._last = Look(bound=one.bound, threshold=self._test.threshold, baseline_rate=baseline_rate)
 
     def look(self, tape: Tape) -> Look:
         """Return the evidence so far."""
-        if not self._last.over:
-            self._last = self._relative(tape) if self._measure.relative else self._absolute(tape)
+        if self._last.over:
+            return self._last
+        for step in self._feed.read(tape.slots()):
+            self._read(step)
+        ended = [outcome for outcome in tape.outcomes if self._in_journey(outcome) and self._counts(outcome)]
+        treatment = self._count(outcome for outcome in ended if outcome.arm == "treatment")
+        control = self._count(outcome for outcome in ended if outcome.arm == "control")
+        evidence = self._watch.evidence
+        self._last = replace(
+            self._last, treatment=treatment, control=control, log_hold=evidence.log_hold, log_refute=evidence.log_refute,
+            control_meets=1.0 if self._measure.relative else p_meets(control.breaches, control.n, self._measure.bound),
+            futile=not self._measure.relative and self._out_of_reach(tape, treatment),
+            cases=len({outcome.cluster for outcome in ended if outcome.arm == "treatment"}),
+        )  # fmt: skip
         return self._last
 
-    def _absolute(self, tape: Tape) -> Look:
-        slots = self._counted(tape, "treatment")
-        log_hold, log_refute = RatioTest(self._measure.bound, self._alpha).look([self._breach(slot) for slot in slots])
-        treatment, control = self._count(slots), self._count(self._counted(tape, "control"))
-        left = round(self._cohort * (tape.planned - tape.started))
-        return self._look(
-            slots, treatment, control, log_hold, log_refute,
-            meets=control_meets(control.breaches, control.n, self._measure.bound),
-            out_of_reach=futile(treatment.breaches, treatment.n, treatment.n + left + self._open(slots), self._measure.bound, self._alpha),
-        )  # fmt: skip
+    def _read(self, step: Begun | Settled) -> None:
+        watch = self._watch
+        if isinstance(step, Begun):
+            if isinstance(watch, RelativeWatch):
+                watch.begin(treatment=step.treatment, share=self._cohort)
+            else:
+                watch.see(step.place, None)
+        elif step.breach is None:
+            watch.skip(step.place)
+        else:
+            watch.see(step.place, step.breach)
 
-    def _relative(self, tape: Tape) -> Look:
-        slots = self._counted(tape, None)
-        series = [(slot.arm == "treatment", self._breach(slot)) for slot in slots]
-        log_hold, log_refute = RelativeTest(self._measure.bound, self._cohort, self._alpha).look(series)
-        treatment = self._count([slot for slot in slots if slot.arm == "treatment"])
-        control = self._count([slot for slot in slots if slot.arm == "control"])
-        return self._look(slots, treatment, control, log_hold, log_refute, meets=1.0, out_of_reach=False)
+    def _out_of_reach(self, tape: Tape, treatment: Count) -> bool:
+        """Whether even the best or the worst of what is left could not decide."""
+        left = sum(1 for slot in tape.planned_slots("treatment", self._measure.criterion.journey) if slot.outcome is None)
+        return futile(treatment.breaches, treatment.n, treatment.n + left, self._test.bound, self._test.alpha)
 
-    def _look(
-        self, slots: list[Slot], treatment: Count, control: Count, log_hold: float, log_refute: float, *, meets: float, out_of_reach: bool
-    ) -> Look:
-        cases = {slot.outcome.cluster for slot in slots if slot.outcome is not None and slot.arm == "treatment"}
-        return Look(
-            treatment, control, self._measure.bound, log_hold, log_refute, -math.log(self._alpha), meets, out_of_reach,
-            self._baseline_rate, len(cases),
-        )  # fmt: skip
+    def _counts(self, outcome: Outcome) -> bool:
+        met = outcome.hits if self._among_faulted and outcome.arm == "treatment" else outcome.eligible
+        return bool(met.get(self._target))
 
-    def _counted(self, tape: Tape, arm: Arm | None) -> list[Slot]:
-        """Return units that count, or may yet: still under way, or eligible (or hit, where only those are asked about)."""
-        faulted = self._belief.among == "faulted"
-        seen: Callable[[Outcome], dict[str, int]] = (lambda outcome: outcome.hits) if faulted else (lambda outcome: outcome.eligible)
-        return [
-            slot
-            for slot in tape.slots(arm, self._belief.then.journey)
-            if slot.outcome is None or (seen(slot.outcome) if slot.arm == "treatment" else slot.outcome.eligible).get(self._target)
-        ]
+    def _in_journey(self, outcome: Outcome) -> bool:
+        journey = self._measure.criterion.journey
+        return not journey or outcome.journey == journey
 
-    def _breach(self, slot: Slot) -> float | None:
-        return None if slot.outcome is None else self._measure.breach(slot.outcome)
-
-    def _open(self, slots: list[Slot]) -> int:
-        return sum(1 for slot in slots if self._breach(slot) is None)
-
-    def _count(self, slots: list[Slot]) -> Count:
-        known = [breach for slot in slots if (breach := self._breach(slot)) is not None]
+    def _count(self, outcomes: Iterable[Outcome]) -> Count:
+        known = [breach for outcome in outcomes if (breach := self._measure.breach(outcome)) is not None]
         return Count(len(known), sum(known))
 
 

@@ -201,8 +201,7 @@ class Run:
     async def _keep_lease(self, now: float) -> None:
         if self._handle is not None and now - self._renewed >= _RENEW_S:
             self._renewed = now
-            landings = await self._session.link.renew(LEASE_TTL_S)
-            self._result.landing = landings.get(self._handle.id, self._result.landing)
+            await self._session.link.renew(LEASE_TTL_S)
 
     async def _arm(self, arming: Arming) -> None:
         injector = choose(arming)
@@ -219,8 +218,8 @@ class Run:
         if handle is None:
             return
         start = time.perf_counter()
-        landings, proven = await self._session.link.disarm()
-        self._result.landing = landings.get(handle.id, self._result.landing)
+        proven = await self._session.link.disarm()
+        self._result.landing = self._session.link.landed(handle)
         self._result.rolled_back = proven
         self._journal.advance(handle, "rolled_back")
         if proven:

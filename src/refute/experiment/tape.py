@@ -45,11 +45,13 @@ class Tape:
             self._slots[outcome.index] = Slot(outcome.arm, outcome.journey, outcome)
         self.outcomes += outcomes
 
-    def slots(self, arm: Arm | None = None, journey: str = "") -> list[Slot]:
-        """Return the started units in order, of one arm and one journey where named."""
-        return [
-            slot for slot in self._slots[: self.started] if (arm is None or slot.arm == arm) and (not journey or slot.journey == journey)
-        ]
+    def slots(self) -> list[Slot]:
+        """Return the units started so far, in order."""
+        return self._slots[: self.started]
+
+    def planned_slots(self, arm: Arm, journey: str) -> Iterator[Slot]:
+        """Yield all units of one arm, and of one journey where it is named, started or not."""
+        return (slot for slot in self._slots if slot.arm == arm and (not journey or slot.journey == journey))
 
     def arms(self, component: str) -> dict[str, dict[str, Any]]:
         """Return counts and mean indicators by arm, for display.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from refute.core.arming import Arming, Landing
@@ -174,6 +175,8 @@ class Switch:
             hit: from `decide`.
             effect: name of what was delivered.
         """
+        if _strays.witness is not None:
+            _strays.witness()
         with self._lock:
             self._effect[effect] += 1
             first, hit.drawn.delivered = not hit.drawn.delivered, True
@@ -234,15 +237,17 @@ class _Strays:
     """Who owns calls without unit context in this process."""
 
     unit: UnitContext | None = None
+    witness: Callable[[], None] | None = None
 
 
 _strays = _Strays()
 
 
-def adopt_strays(unit: UnitContext | None) -> None:
+def adopt_strays(unit: UnitContext | None, witness: Callable[[], None] | None = None) -> None:
     """Let calls without unit context belong to one unit, for programs that know nothing of units; None ends that.
 
     Args:
         unit: owner of the calls, in all switches made from now on.
+        witness: called at each delivery, before the caller sees its effect.
     """
-    _strays.unit = unit
+    _strays.unit, _strays.witness = unit, witness

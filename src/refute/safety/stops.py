@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from refute.core.criterion import Criterion, Relation
+from refute.core.feed import Begun, Feed, Settled
 from refute.core.intent import Intent, Journey
 from refute.core.measure import Measure, measure
 from refute.core.outcome import Slot
-from refute.stats import RatioTest, RelativeTest
+from refute.stats import AbsoluteStop, AbsoluteStopWatch, RelativeStop, RelativeStopWatch
 
 _HOLDS: dict[Relation, Relation] = {"<": ">=", ">": "<=", "worse by >": "worse by <=", "<=": "<=", ">=": ">=", "worse by <=": "worse by <="}
 _CAPS = {"loss", "spend"}
@@ -42,39 +42,49 @@ class Stop(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class IndicatorStop:
     """Fires when the condition's opposite is refuted at the given error rate.
 
-    Attributes:
-        measure: reads an outcome as a breach of what should hold.
-        cohort: share in treatment.
-        alpha: error rate of this condition: the run's divided among all.
+    Args:
+        one: reads an outcome as a breach of what should hold.
+        cohort: share in treatment, in [0, 1].
+        alpha: error rate of all conditions together.
+        conditions: how many there are.
         text: as stated.
     """
 
-    measure: Measure
-    cohort: float
-    alpha: float
-    text: str
+    def __init__(self, one: Measure, cohort: float, alpha: float, conditions: int, text: str) -> None:
+        """Start with nothing seen."""
+        self._measure = one
+        self._cohort = cohort
+        self._text = text
+        self._feed = Feed(one, control=one.relative)
+        self._watch: AbsoluteStopWatch | RelativeStopWatch = (
+            RelativeStop(one.bound, alpha, conditions) if one.relative else AbsoluteStop(one.bound, alpha, conditions)
+        ).watch()
 
     def see(self, slots: Sequence[Slot]) -> Breach | None:
         """Return the breach, or None while all is well."""
-        journey = self.measure.criterion.journey
-        mine = [slot for slot in slots if not journey or slot.journey == journey]
-        if self.measure.relative:
-            series = [(slot.arm == "treatment", self._breach(slot)) for slot in mine]
-            _, log_refute = RelativeTest(self.measure.bound, self.cohort, self.alpha).look(series)
-        else:
-            mine = [slot for slot in mine if slot.arm == "treatment"]
-            _, log_refute = RatioTest(self.measure.bound, self.alpha).look([self._breach(slot) for slot in mine])
-        if log_refute < -math.log(self.alpha):
-            return None
-        known = [breach for slot in mine if slot.arm == "treatment" and (breach := self._breach(slot)) is not None]
-        return Breach(self.text, sum(known) / max(1, len(known)), self.measure.bound, len(known))
+        for step in self._feed.read(slots):
+            self._read(step)
+        return self._breach(slots) if self._watch.fired else None
 
-    def _breach(self, slot: Slot) -> float | None:
-        return None if slot.outcome is None else self.measure.breach(slot.outcome)
+    def _read(self, step: Begun | Settled) -> None:
+        if isinstance(step, Begun):
+            if isinstance(self._watch, RelativeStopWatch):
+                self._watch.begin(treatment=step.treatment, share=self._cohort)
+            else:
+                self._watch.see(step.place, None)
+        elif step.breach is None:
+            self._watch.skip(step.place)
+        else:
+            self._watch.see(step.place, step.breach)
+
+    def _breach(self, slots: Sequence[Slot]) -> Breach:
+        journey = self._measure.criterion.journey
+        treated = [slot.outcome for slot in slots if slot.outcome and slot.arm == "treatment" and (not journey or slot.journey == journey)]
+        known = [breach for outcome in treated if (breach := self._measure.breach(outcome)) is not None]
+        return Breach(self._text, sum(known) / max(1, len(known)), self._measure.bound, len(known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +140,7 @@ class SpendStop:
 
 
 def stops_of(intent: Intent, cohort: float, spent: Mapping[str, float]) -> list[Stop]:
-    """Return the stop conditions of an intent; each tested one gets alpha/k.
+    """Return the stop conditions of an intent; all tested ones share alpha.
 
     Args:
         intent: validated.
@@ -138,7 +148,7 @@ def stops_of(intent: Intent, cohort: float, spent: Mapping[str, float]) -> list[
         spent: running totals, kept by the run.
     """
     tested = [criterion for criterion in intent.stop_when if criterion.indicator not in _CAPS]
-    stops: list[Stop] = [_tested(criterion, intent, cohort, intent.alpha / len(tested)) for criterion in tested]
+    stops: list[Stop] = [_tested(criterion, intent, cohort, len(tested)) for criterion in tested]
     for criterion in intent.stop_when:
         if criterion.indicator == "loss":
             stops.append(LossStop(criterion.value, intent.system.journeys, criterion.text))
@@ -147,6 +157,6 @@ def stops_of(intent: Intent, cohort: float, spent: Mapping[str, float]) -> list[
     return stops
 
 
-def _tested(criterion: Criterion, intent: Intent, cohort: float, alpha: float) -> Stop:
+def _tested(criterion: Criterion, intent: Intent, cohort: float, conditions: int) -> Stop:
     holds = replace(criterion, relation=_HOLDS[criterion.relation])
-    return IndicatorStop(measure(holds, intent.indicators), cohort, alpha, criterion.text)
+    return IndicatorStop(measure(holds, intent.indicators), cohort, intent.alpha, conditions, criterion.text)
