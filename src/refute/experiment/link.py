@@ -26,6 +26,8 @@ class Peer:
     Attributes:
         role: what it said it is.
         pid: its process id.
+        gone: set once it is lost.
+        landings: what it last said has landed, by handle; it outlives the process.
     """
 
     role: str
@@ -34,6 +36,7 @@ class Peer:
     _waiting: dict[int, asyncio.Future[Message]] = field(default_factory=dict)
     _last_id: int = 0
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    landings: dict[str, Landing] = field(default_factory=dict)
 
     async def ask(self, op: str, timeout_s: float = 10.0, **fields: Any) -> Message:
         """Ask for something and wait for the answer.
@@ -59,7 +62,12 @@ class Peer:
             self._waiting.pop(self._last_id, None)
         if not message.get("ok") and "problems" in message:
             raise RefuteError(*(Problem(**problem) for problem in message["problems"]), exit_code=EXIT_INCONCLUSIVE)
+        self.note_landings(message)
         return message
+
+    def note_landings(self, message: Message) -> None:
+        """Remember what a message says has landed."""
+        self.landings.update({handle: Landing.from_json(data) for handle, data in message.get("landings", {}).items()})
 
     def answered(self, message: Message) -> None:
         """Take an answer; one that nobody waits for is dropped."""
@@ -93,6 +101,7 @@ class Link:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._joined = asyncio.Condition()
+        self._armed: Message | None = None
         self.peers: list[Peer] = []
 
     @property
@@ -125,22 +134,20 @@ class Link:
         return next(peer for peer in self.peers if peer.role == role)
 
     async def arm(self, handles: Sequence[Handle], ttl_s: float) -> None:
-        """Apply all handles in every process; where one refuses, all are disarmed again.
+        """Apply all handles in every process, and in those that join later; where one refuses, all are disarmed again.
 
         Raises:
             RefuteError: a process refused or is gone.
         """
+        self._armed = {"handles": [handle.to_json() for handle in handles], "ttl_s": ttl_s}
         try:
-            await self._ask_all("arm", handles=[handle.to_json() for handle in handles], ttl_s=ttl_s)
+            await self._ask_all("arm", **self._armed)
         except RefuteError:
             await self.disarm()
             raise
 
-    async def renew(self, ttl_s: float) -> dict[str, Landing]:
+    async def renew(self, ttl_s: float) -> None:
         """Extend the lease everywhere.
-
-        Returns:
-            What has landed so far, by handle.
 
         Raises:
             RefuteError: a process is gone, or its lease had ended already (`LINK-LEASE`).
@@ -148,31 +155,43 @@ class Link:
         answers = await self._ask_all("renew", ttl_s=ttl_s)
         if not all(answer["ok"] for answer in answers):
             raise RefuteError(Problem("LINK-LEASE", "a lease ended before it was renewed"), exit_code=EXIT_INCONCLUSIVE)
-        return _summed(answers)
 
-    async def disarm(self) -> tuple[dict[str, Landing], bool]:
+    async def disarm(self) -> bool:
         """Remove everything everywhere.
 
         Returns:
-            What landed, by handle, and whether every process proved that it is gone. A process that has died has nothing
-            armed: its hooks died with it.
+            Whether every process proved that it is gone. A process that has died has nothing armed: its hooks died with it.
         """
-        answers, proven = [], True
-        for peer in [peer for peer in self.peers if not peer.gone.is_set()]:
+        self._armed = None
+        proven = True
+        for peer in self._live():
             try:
                 answer = await peer.ask("disarm", timeout_s=5.0)
             except RefuteError:
                 proven = proven and peer.gone.is_set()
             else:
-                answers.append(answer)
                 proven = proven and all(answer["verified"].values())
-        return _summed(answers), proven
+        return proven
+
+    def landed(self, handle: Handle) -> Landing:
+        """Return what all processes last said has landed of a handle."""
+        return sum((peer.landings[handle.id] for peer in self.peers if handle.id in peer.landings), Landing())
 
     async def _ask_all(self, op: str, **fields: Any) -> list[Message]:
-        live = [peer for peer in self.peers if not peer.gone.is_set()]
+        live = self._live()
         if not live:
             raise RefuteError(Problem("LINK-LOST", "no process is left to inject into"), exit_code=EXIT_INCONCLUSIVE)
         return await asyncio.gather(*(peer.ask(op, **fields) for peer in live))
+
+    def _live(self) -> list[Peer]:
+        return [peer for peer in self.peers if not peer.gone.is_set()]
+
+    async def _let_go(self, peer: Peer) -> None:
+        """Arm a program that has joined and waits to start, as all others are armed; then let it start."""
+        with contextlib.suppress(RefuteError):
+            if self._armed is not None:
+                await peer.ask("arm", **self._armed)
+            await peer.ask("go")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -182,9 +201,14 @@ class Link:
         peer: Peer | None = None
         try:
             peer = await self._welcome(reader, writer)
+            if peer is not None and peer.role == "exec":
+                starting = asyncio.create_task(self._let_go(peer))
+                self._tasks.add(starting)
+                starting.add_done_callback(self._tasks.discard)
             while peer is not None and (line := await reader.readline()):
                 message = decode(line)
                 if message.get("id") is None:
+                    peer.note_landings(message)
                     self._heard(peer, message)
                 else:
                     peer.answered(message)
@@ -206,12 +230,3 @@ class Link:
             self.peers.append(peer)
             self._joined.notify_all()
         return peer
-
-
-def _summed(answers: Sequence[Message]) -> dict[str, Landing]:
-    landings: dict[str, Landing] = {}
-    for answer in answers:
-        for handle, data in answer.get("landings", {}).items():
-            landing = Landing.from_json(data)
-            landings[handle] = landings[handle] + landing if handle in landings else landing
-    return landings

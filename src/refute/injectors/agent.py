@@ -107,15 +107,16 @@ class Agent:
 
     def _renew(self, message: Message) -> Message:
         renewed = self._lease is not None and self._lease.renew(message["ttl_s"])
-        return {"ok": renewed, "landings": self._landings()}
+        return {"ok": renewed, "landings": self.landings()}
 
     def _disarm(self, _message: Message) -> Message:
         verified = self._roll_back()
-        landings = self._landings()
+        landings = self.landings()
         self._handles.clear()
         return {"landings": landings, "verified": verified}
 
-    def _landings(self) -> dict[str, Any]:
+    def landings(self) -> dict[str, Any]:
+        """Return what has landed so far, as JSON, by handle."""
         return {handle.id: self._injectors[handle.injector].landed(handle).to_json() for handle in self._handles}
 
     def _roll_back(self) -> dict[str, bool]:

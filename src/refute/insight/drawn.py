@@ -1,0 +1,101 @@
+"""A run drawn on a terminal: what stays is printed, the running phase is redrawn in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import IO, Any, cast
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from refute.core.events import Event
+from refute.insight import live, panels, words
+from refute.insight.sink import Sink
+
+_WIDEST = 100
+
+
+class DrawnDisplay:
+    """Draws events.
+
+    Args:
+        sink: where to draw.
+        console: takes the place of one made for the sink.
+    """
+
+    def __init__(self, sink: Sink, console: Console | None = None) -> None:
+        self._console = console or Console(file=cast("IO[str]", sink), highlight=False, markup=False, emoji=False)
+        self._console.width = min(self._console.width, _WIDEST)
+        self._live: Live | None = None
+        self._phase: dict[str, Any] = {}
+        self._progress: dict[str, Any] | None = None
+        self._stated: dict[str, dict[str, Any]] = {}
+
+    def see(self, event: Event) -> None:
+        """Draw one event."""
+        if event.kind == "phase":
+            self._on_phase(event.data)
+        elif event.kind == "progress":
+            self._on_progress(event.data)
+        elif (view := self._view(event)) is not None:
+            self._console.print(view)
+
+    def close(self) -> None:
+        """End the picture that is redrawn, and show the cursor again."""
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+    def _on_phase(self, data: dict[str, Any]) -> None:
+        if data["state"] == "started":
+            if data["phase"] == "check":
+                self._console.print()
+            self._phase, self._progress = data, None
+            self._live = self._live or Live(
+                console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+            )
+            self._live.start()
+            self._redraw()
+        else:
+            self.close()
+            self._console.print(live.phase_line(data, self._progress, self._console.width))
+
+    def _on_progress(self, data: dict[str, Any]) -> None:
+        self._progress = data
+        self._redraw()
+
+    def _redraw(self) -> None:
+        if self._live:
+            self._live.update(live.phase_view(self._phase, self._progress, self._console.width), refresh=True)
+
+    def _view(self, event: Event) -> RenderableType | None:
+        data, width = event.data, self._console.width
+        if event.kind == "intent":
+            self._stated = {belief["id"]: belief for belief in data["beliefs"]}
+        if event.kind == "verdict":
+            return panels.verdict_view(data, self._stated.get(data["belief"], {}), width)
+        view = _VIEWS.get(event.kind)
+        return view(data, width) if view else None
+
+
+def _landing(data: dict[str, Any], _: int) -> RenderableType:
+    return panels.proof_view("landed" if data["ok"] else "not landed", words.landing(data), ok=data["ok"])
+
+
+def _rollback(data: dict[str, Any], _: int) -> RenderableType:
+    return panels.proof_view("rolled back", words.rollback(data), ok=True) if data["ok"] else panels.by_hand_view(data)
+
+
+_VIEWS: dict[str, Callable[[dict[str, Any], int], RenderableType]] = {
+    "intent": panels.intent_view,
+    "plan": panels.plan_view,
+    "experiment": lambda data, _: panels.experiment_view(data),
+    "forecast": lambda data, _: panels.forecast_view(data),
+    "stop": lambda data, _: panels.stop_view(data),
+    "landing": _landing,
+    "rollback": _rollback,
+    "learned": panels.learned_view,
+    "next": panels.next_view,
+    "problem": lambda data, _: panels.problem_view(data),
+    "summary": panels.summary_view,
+}
