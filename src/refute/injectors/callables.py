@@ -204,3 +204,6 @@ def _wrapper_async(patch: _Patch) -> Callable[..., Any]:
         return await call()
 
     return armed_call
+
+
+INJECTOR = CallablesInjector()
