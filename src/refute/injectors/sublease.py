@@ -23,6 +23,7 @@ class Sublease(Lease):
         """Start now, for as long as the lease lasts."""
         self._lease = lease
         self._over = threading.Event()
+        self._now_s = lease_now_s
         self.granted_s = lease_now_s()
 
     def remaining_s(self) -> float:
