@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from refute.campaign.plan import Plan, Proposal, ask, design, show_magnitude
+from refute.campaign.plan import Plan, Proposal, Question, ask, design, show_magnitude
 from refute.campaign.standing import Standing, standings
 from refute.core.errors import (
     EXIT_ABORTED,
@@ -23,10 +23,12 @@ from refute.core.events import Event, EventKind
 from refute.core.intent import Belief, Intent
 from refute.experiment.design import Experiment
 from refute.experiment.run import Result, Run
+from refute.learning import Counts, learned_bits, surprisal_bits, surprise_bits
 from refute.ledger import Ledger
-from refute.safety.abort import abort_requested
+from refute.safety.abort import abort_marker, abort_requested
 from refute.safety.journal import Journal
-from refute.safety.runs import live_run
+from refute.safety.runs import registered
+from refute.stats import Answerability
 
 _EXIT = {"held": EXIT_HELD, "refuted": EXIT_REFUTED, "inconclusive": EXIT_INCONCLUSIVE, "void": EXIT_INCONCLUSIVE, "aborted": EXIT_ABORTED}
 _COUNTED = {"held", "refuted", "inconclusive", "aborted"}
@@ -57,33 +59,33 @@ class Campaign:
     seed: int = 1
     results: list[Result] = field(default_factory=list)
     learned: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _forecasts: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     _began: float = field(default_factory=time.time)
 
     def standings(self) -> dict[str, Standing]:
         """Return where each belief stands now."""
         return standings(self.intent, self._kept("learned"), self.environment)
 
-    def plan(self, *, again: bool = False, risk_weight: float = 1.0) -> Plan:
-        """Rank what could be run now."""
-        return ask(
-            self.intent, self.standings(), self.environment, seed=self.seed + len(self.results), again=again, risk_weight=risk_weight
-        )
+    def plan(self, question: Question | None = None) -> Plan:
+        """Rank what could be run now; the seed and the environment are the campaign's."""
+        asked = replace(question or Question(), environment=self.environment, seed=self.seed + len(self.results))
+        return ask(self.intent, self.standings(), asked)
 
     def open(self) -> None:
         """Say what is believed, and how sure everybody is."""
-        now = self.standings()
+        now, system = self.standings(), self.intent.system
         self._tell(
-            "intent", path=str(self.intent.path), digest=self.intent.digest, system=self.intent.system.name, environment=self.environment,
-            components=[{"name": one.name, "kind": one.kind, "calls": list(one.calls)} for one in self.intent.system.components.values()],
+            "intent", path=str(self.intent.path), digest=self.intent.digest, system=system.name, environment=self.environment,
+            components=[{"name": one.name, "kind": one.kind, "calls": list(one.calls)} for one in system.components.values()],
             journeys=[
-                {"name": one.name, "share": one.share, "value": str(one.value) if one.value else ""} for one in self.intent.system.journeys.values()
+                {"name": one.name, "share": one.share, "value": str(one.value) if one.value else ""} for one in system.journeys.values()
             ],
             beliefs=[_shown(belief, now[belief.id]) for belief in self.intent.beliefs.values()], notes=[],
         )  # fmt: skip
 
-    def show_plan(self, *, again: bool = False, risk_weight: float = 1.0) -> Plan:
+    def show_plan(self, question: Question | None = None) -> Plan:
         """Rank what could be run now, and say so."""
-        plan = self.plan(again=again, risk_weight=risk_weight)
+        plan = self.plan(question)
         self._tell("plan", **plan.to_json())
         return plan
 
@@ -98,7 +100,8 @@ class Campaign:
         Returns:
             The exit code: 3 where something wanted was refused and nothing worse happened.
         """
-        plan = self.show_plan(again=again)
+        question = Question(again=again)
+        plan = self.show_plan(question)
         done: set[str] = set()
         code = EXIT_HELD if _chosen(plan, wanted, done) else EXIT_INCONCLUSIVE
         while (most is None or len(self.results) < most) and (proposal := _chosen(plan, wanted, done)) is not None:
@@ -112,7 +115,7 @@ class Campaign:
                 break
             if result.interrupted or not result.rolled_back:
                 break
-            plan = self.plan(again=again)
+            plan = self.plan(question)
         return self.close(code)
 
     async def run(self, proposal: Proposal, *, rerun_of: str = "") -> Result:
@@ -127,11 +130,12 @@ class Campaign:
         """
         experiment = design(self.intent, proposal, self.environment, check=not self._checked(), tokens_per_unit=None)
         now = self.standings()
-        with live_run(self.intent.system.name, experiment.id):
+        marker = abort_marker()
+        with registered(self.intent.system.name, experiment.id):
             self._announce(experiment, proposal, rerun_of)
             self._forecast(experiment, proposal, now)
             log = self.ledger.path.parent / "worker.log"
-            result = await Run(experiment, self._see_and_keep, self.journal, log, abort_requested).run()
+            result = await Run(experiment, self._see_and_keep, self.journal, log, lambda: abort_requested(marker)).run()
         self.results.append(result)
         for belief in experiment.beliefs:
             self._learn(result, belief, now[belief.id])
@@ -151,7 +155,7 @@ class Campaign:
         code = worst_exit([code, *(one for result in self.results for one in _codes(result))])
         self._tell(
             "summary", exit_code=code, experiments=[result.experiment.id for result in self.results],
-            verdicts=[self._summed(result, belief) for result in self.results for belief in result.experiment.beliefs if belief.id in result.verdicts],
+            verdicts=[self._summed(result, belief) for result in self.results for belief in result.decided()],
             seconds=time.time() - self._began, spend=_spend(self.results),
         )  # fmt: skip
         return code
@@ -163,22 +167,19 @@ class Campaign:
             beliefs=[{"id": one.id, "claim": one.claim, "then": one.then.text, "decides": one.decides} for one in experiment.beliefs],
             magnitude=show_magnitude(arming), share=arming.share, draw=arming.draw, cohort=arming.cohort, seed=arming.seed,
             units=experiment.units, alpha=self.intent.alpha, environment=self.environment, versions={}, cost=experiment.cost(),
-            answerable={
-                name: {"held": one.p_held, "refuted": one.p_refuted, "inconclusive": one.p_inconclusive, "expected_units": one.expected_units}
-                for name, one in proposal.answerable.items()
-            },
+            answerable={name: _forecast_of(one) | {"expected_units": one.expected_units} for name, one in proposal.answerable.items()},
             gates=[], rerun_of=rerun_of, proposal=proposal.to_json(), arming=arming.to_json(),
         )  # fmt: skip
 
     def _forecast(self, experiment: Experiment, proposal: Proposal, now: Mapping[str, Standing]) -> None:
         beliefs = {
             belief.id: {
-                "confidence": now[belief.id].confidence, "held": proposal.answerable[belief.id].p_held,
-                "refuted": proposal.answerable[belief.id].p_refuted, "inconclusive": proposal.answerable[belief.id].p_inconclusive,
-                "expected_bits": proposal.bits[belief.id],
+                "confidence": now[belief.id].confidence, "expected_bits": proposal.bits[belief.id],
+                **_forecast_of(proposal.answerable[belief.id]),
             }
             for belief in experiment.beliefs
         }  # fmt: skip
+        self._forecasts[experiment.id] = beliefs
         event = Event("forecast", {"experiment": experiment.id, "beliefs": beliefs}, time.time())
         digest = self.ledger.append(event)
         self.see(Event("forecast", {**event.data, "digest": digest}, event.at))
@@ -189,15 +190,21 @@ class Campaign:
             return
         look = result.looks.get(belief.id)
         counted = verdict.word in _COUNTED and look is not None and look.n > 0
-        n, breaches = (look.treatment.n, look.treatment.breaches) if counted and look is not None else (0, 0.0)
-        account = before.claim.account(before.breaches, before.n, breaches, n)
+        after, counts = before.learned_from(look) if counted and look is not None else (before.claim, Counts())
         data = {
-            "experiment": result.experiment.id, "belief": belief.id, "environment": self.environment, "verdict": verdict.word, "n": n,
-            "breaches": breaches, "counted": counted, "marks": dict(before.marks), "confidence_before": account.before,
-            "confidence_after": account.after, "bits": account.bits, "surprise_bits": account.surprise_bits, "outcome_bits": account.outcome_bits,
+            "experiment": result.experiment.id, "belief": belief.id, "environment": self.environment, "verdict": verdict.word,
+            "counted": counted, "n": counts.units, "breaches": counts.breaches, "bound": after.bound, "marks": dict(before.marks),
+            "confidence_before": before.confidence, "confidence_after": after.confidence,
+            "bits": learned_bits(before.confidence, after.confidence), "surprise_bits": surprise_bits(before.confidence, after.confidence),
+            "outcome_bits": self._surprisal(result.experiment.id, belief.id, verdict.word),
         }  # fmt: skip
         self.learned[f"{result.experiment.id}/{belief.id}"] = data
         self._tell("learned", **data)
+
+    def _surprisal(self, experiment: str, belief: str, verdict: str) -> float | None:
+        """Return -log2 of the probability that was forecast for the verdict; None where it was no forecast verdict or held impossible."""
+        chance = self._forecasts[experiment][belief].get(verdict)
+        return surprisal_bits(chance) if chance else None
 
     def _summed(self, result: Result, belief: Belief) -> dict[str, Any]:
         learned = self.learned.get(f"{result.experiment.id}/{belief.id}", {})
@@ -228,7 +235,7 @@ class Campaign:
         return False
 
     def _kept(self, *kinds: EventKind) -> Iterator[Mapping[str, Any]]:
-        return (event.to_json() for event in self.ledger.events(kinds=kinds))
+        return (kept.record for kept in self.ledger.events(kinds=kinds))
 
     def _tell(self, kind: EventKind, **data: Any) -> None:
         self._see_and_keep(Event(kind, data, time.time()))
@@ -251,6 +258,10 @@ def _shown(belief: Belief, standing: Standing) -> dict[str, Any]:
         "stated_confidence": belief.confidence, "confidence": standing.confidence, "decides": belief.decides,
         "if_wrong": str(belief.if_wrong), "owner": belief.owner, "state": standing.state,
     }  # fmt: skip
+
+
+def _forecast_of(one: Answerability) -> dict[str, float]:
+    return {"held": one.p_held, "refuted": one.p_refuted, "inconclusive": one.p_inconclusive}
 
 
 def _codes(result: Result) -> Iterator[int]:

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from refute.campaign.standing import Standing
-from refute.core.arming import Arming
-from refute.core.errors import RefuteError
+from refute.core.arming import Arming, Handle
+from refute.core.errors import Problem, RefuteError
 from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
-from refute.core.units import show_seconds
+from refute.core.system import HAZARDS
+from refute.core.units import Money, show_seconds
 from refute.experiment.design import Experiment, aim, new_id, together
 from refute.faults.catalogue import catalogue
 from refute.injectors.registry import choose
-from refute.learning import cost_weight, score
-from refute.safety.gates import refusal
+from refute.learning import Prices, cost_if_wrong, expected_spend, score, value
+from refute.safety.gates import RollbackNeedsGuardian, refusals
 from refute.stats import Answerability, answerable
 
 _WORTHLESS_BITS = 0.02
+_MOST_COUNTED = 400  # beyond so many units information hardly grows, and its sum is quadratic
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,91 +101,140 @@ class Plan:
         return {"proposals": [one.to_json() for one in self.proposals], "refusals": [one.to_json() for one in self.refused]}
 
 
-def ask(
-    intent: Intent, standings: Mapping[str, Standing], environment: str, *, seed: int, again: bool = False, risk_weight: float = 1.0
-) -> Plan:
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """What the gates look at."""
+
+    handles: tuple[Handle, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of the planner.
+
+    Attributes:
+        environment: where it would run, "" where none is named.
+        seed: of the runs.
+        again: propose what is already answered, too.
+        risk_price: λ of the score V / (c₀ + λR).
+    """
+
+    environment: str = ""
+    seed: int = 1
+    again: bool = False
+    risk_price: float = Prices().risk
+
+
+def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -> Plan:
     """Rank what could be run now.
 
     Args:
         intent: validated.
         standings: where each belief stands.
-        environment: where it would run, "" where none is named.
-        seed: of the runs.
-        again: propose what is already answered, too.
-        risk_weight: λ of the score V / (c₀ + λR).
+        question: for where, and on which terms.
     """
     proposals: list[Proposal] = []
     refused: list[Refused] = []
     for beliefs in together(list(intent.beliefs.values())):
-        one = _consider(intent, beliefs, standings, environment, seed=seed, again=again, risk_weight=risk_weight)
+        barred = _barred(intent, beliefs, [standings[belief.id] for belief in beliefs], question)
+        if barred is not None:
+            refused.append(Refused(beliefs, barred.code, barred.what))
+            continue
+        one = _propose(intent, beliefs, standings, question)
         (proposals if isinstance(one, Proposal) else refused).append(one)  # type: ignore[arg-type]
     return Plan(tuple(sorted(proposals, key=lambda proposal: -proposal.score)), tuple(refused))
 
 
-def _consider(
-    intent: Intent,
-    beliefs: tuple[Belief, ...],
-    standings: Mapping[str, Standing],
-    environment: str,
-    *,
-    seed: int,
-    again: bool,
-    risk_weight: float,
-) -> Proposal | Refused:
+def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standing], question: Question) -> Problem | None:
+    """Return why an experiment must not or need not run, before its worth is asked."""
     try:
-        arming = aim(intent, beliefs[0], seed)
+        arming = aim(intent, beliefs[0], question.seed)
         handle = choose(arming).prepare(arming)
     except RefuteError as error:
-        return Refused(beliefs, error.problems[0].code, error.problems[0].what)
-    barred = refusal(arming, handle, intent, environment)
-    if barred is not None:
-        return Refused(beliefs, barred.code, barred.what)
-    open_ones = [belief for belief in beliefs if again or not standings[belief.id].verdict]
-    if not open_ones:
-        last = standings[beliefs[0].id]
-        return Refused(
-            beliefs, "PLAN-ANSWERED", f"already answered: {last.verdict} in {last.experiment}, and nothing it depends on has changed"
-        )
-    units = intent.blast_radius.units
-    treated = round(units * intent.blast_radius.cohort)
-    chances = {belief.id: _answerable(intent, belief, standings[belief.id], treated) for belief in beliefs}
-    if not any(one.both_reachable and one.p_held + one.p_refuted >= 0.5 for one in chances.values()):
-        return Refused(beliefs, "PLAN-UNANSWERABLE", _too_small(intent, chances))
-    bits = {
-        belief.id: standings[belief.id].claim.expected_bits(treated, standings[belief.id].breaches, standings[belief.id].n)
-        for belief in beliefs
-    }
+        return error.problems[0]
+    refused = refusals([RollbackNeedsGuardian()], _Planned((handle,)))
+    if refused:
+        return refused[0][1]
+    allowed = intent.environments[question.environment].allow if question.environment else frozenset(HAZARDS)
+    hazard = catalogue()[arming.fault].hazard
+    if hazard not in allowed:
+        return Problem("GATE-HAZARD", f"{arming.fault} risks {hazard}, which {question.environment} does not allow")
+    if not question.again and all(standing.answered for standing in standings):
+        last = standings[0]
+        return Problem("PLAN-ANSWERED", f"already {last.verdict} in {last.experiment}, and nothing it depends on has changed")
+    return None
+
+
+def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], question: Question) -> Proposal | Refused:
+    units = planned_units(intent)
+    treated = {belief.id: eligible_units(intent, belief, units) for belief in beliefs}
+    chances = {belief.id: _chances(intent, belief, standings[belief.id], treated[belief.id]) for belief in beliefs}
+    if not any(_can_answer(one) for one in chances.values()):
+        return Refused(beliefs, "PLAN-UNANSWERABLE", _too_small(intent, beliefs, chances))
+    bits = {belief.id: standings[belief.id].claim.information(min(treated[belief.id], _MOST_COUNTED)) for belief in beliefs}
     if max(bits.values()) < _WORTHLESS_BITS:
         return Refused(beliefs, "PLAN-WORTHLESS", f"it would teach {max(bits.values()):.3f} bits: the answer is as good as known")
-    value = sum(cost_weight(belief.if_wrong) * bits[belief.id] for belief in beliefs)
-    risk = _risk(intent, [standings[belief.id] for belief in beliefs], treated)
+    worth = value((_cost(belief), bits[belief.id]) for belief in beliefs)
+    risk = max(_risk(intent, standings[belief.id], chances[belief.id]) for belief in beliefs)
     return Proposal(
-        beliefs, arming, units, min(units / intent.workload.rate_per_s, intent.blast_radius.duration_s), bits, chances,
-        value, risk, score(value, risk, risk_weight), _reasons(beliefs, standings, bits),
+        beliefs, aim(intent, beliefs[0], question.seed), units, units / intent.workload.rate_per_s, bits, chances,
+        worth, risk, score(worth, risk, Prices(risk=question.risk_price)), _reasons(beliefs, standings, bits),
     )  # fmt: skip
 
 
-def _answerable(intent: Intent, belief: Belief, standing: Standing, treated: int) -> Answerability:
-    one = measure(belief.then, intent.indicators)
-    return answerable(one.bound, intent.alpha, treated, confidence=standing.confidence)
+def planned_units(intent: Intent) -> int:
+    """Return how many units an injection has at most, in both arms: what units and duration of the blast radius allow."""
+    radius = intent.blast_radius
+    return min(radius.units, int(radius.duration_s * intent.workload.rate_per_s))
 
 
-def _too_small(intent: Intent, chances: Mapping[str, Answerability]) -> str:
-    smallest = min((one.smallest_n for one in chances.values() if one.smallest_n), default=None)
-    if smallest is None:
-        return "no number of units up to 2,000 in treatment would answer it"
-    needed = round(smallest / intent.blast_radius.cohort)
-    return f"too small to answer: {intent.blast_radius.units} units; the smallest that would do is {needed} (blast_radius.units)"
+def eligible_units(intent: Intent, belief: Belief, units: int) -> int:
+    """Return how many treatment units a criterion can be expected to read.
+
+    Args:
+        intent: validated.
+        belief: one of its beliefs.
+        units: of the injection, both arms.
+    """
+    share = 1.0
+    if belief.then.journey:
+        journeys = intent.system.journeys
+        share = journeys[belief.then.journey].share / sum(journey.share for journey in journeys.values())
+    if belief.among == "faulted":
+        share *= belief.when.share
+    return round(units * intent.blast_radius.cohort * share)
 
 
-def _risk(intent: Intent, standings: list[Standing], treated: int) -> float:
-    """Expected bad units in treatment, as a share of the error budget, or of the blast radius where no budget is stated."""
-    rate = max(standing.claim.expected_rate(standing.breaches, standing.n) for standing in standings)
-    bad = rate * treated
-    budget = intent.blast_radius.error_budget
-    if budget is None:
-        return bad / intent.blast_radius.units
-    return bad / ((1 - budget.objective) * intent.workload.rate_per_s * budget.window_s)
+def _chances(intent: Intent, belief: Belief, standing: Standing, treated: int) -> Answerability:
+    return answerable(measure(belief.then, intent.indicators).bound, intent.alpha, treated, confidence=standing.confidence)
+
+
+def _can_answer(one: Answerability) -> bool:
+    return one.both_reachable and one.p_held + one.p_refuted >= 0.5
+
+
+def _cost(belief: Belief) -> float:
+    return cost_if_wrong(belief.if_wrong.amount if isinstance(belief.if_wrong, Money) else belief.if_wrong)
+
+
+def _risk(intent: Intent, standing: Standing, chance: Answerability) -> float:
+    """Return the expected share of the error budget spent; of the units of the blast radius where no budget is stated."""
+    budget, radius = intent.blast_radius.error_budget, intent.blast_radius
+    allowed = radius.units if budget is None else (1 - budget.objective) * intent.workload.rate_per_s * budget.window_s
+    return expected_spend(standing.claim.p_breach(), chance.expected_units, allowed)
+
+
+def _too_small(intent: Intent, beliefs: tuple[Belief, ...], chances: Mapping[str, Answerability]) -> str:
+    needed = [
+        intent.blast_radius.units * smallest / max(1, eligible_units(intent, belief, intent.blast_radius.units))
+        for belief in beliefs
+        if (smallest := chances[belief.id].smallest_n) is not None
+    ]
+    if not needed:
+        return "no number of units within reach would answer it"
+    return (
+        f"too small to answer with {planned_units(intent)} units; the smallest that would do is about {round(min(needed))} (blast_radius)"
+    )
 
 
 def _reasons(beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], bits: Mapping[str, float]) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
-from refute.intent.fingerprint import fingerprint
-from refute.learning import Claim
+from refute.experiment.assess import Look
+from refute.intent import fingerprint
+from refute.learning import Claim, Counts, relative_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +19,7 @@ class Standing:
 
     Attributes:
         belief: as stated.
-        claim: its confidence and bound, for the arithmetic.
-        n: eligible treatment units of all fresh evidence.
-        breaches: among them.
+        claim: its confidence and what was seen of it so far.
         verdict: of the last run that counted, or "".
         experiment: that run's id, or "".
         stale: whether evidence exists that no longer counts, because something it depends on has changed.
@@ -29,8 +28,6 @@ class Standing:
 
     belief: Belief
     claim: Claim
-    n: int = 0
-    breaches: float = 0.0
     verdict: str = ""
     experiment: str = ""
     stale: bool = False
@@ -39,12 +36,31 @@ class Standing:
     @property
     def confidence(self) -> float:
         """Probability that the belief is true, now."""
-        return self.claim.after(self.breaches, self.n)
+        return self.claim.confidence
 
     @property
     def state(self) -> str:
         """`untested`, `stale`, or the last verdict."""
         return self.verdict or ("stale" if self.stale else "untested")
+
+    @property
+    def answered(self) -> bool:
+        """Whether fresh evidence has decided it."""
+        return self.verdict in {"held", "refuted"}
+
+    def learned_from(self, look: Look) -> tuple[Claim, Counts]:
+        """Return the claim after a run, and the counts that moved it.
+
+        For `worse by` the counts are effective ones, against a bound set by the control's rate.
+
+        Args:
+            look: the run's evidence; one without units changes nothing.
+        """
+        treatment = Counts(look.treatment.breaches, look.treatment.n)
+        if self.belief.then.relative and not look.absolute:
+            bound, counts = relative_counts(treatment, Counts(look.control.breaches, look.control.n), look.bound)
+            return Claim(self.claim.stated, bound, self.claim.seen).after(counts.breaches, counts.units), counts
+        return self.claim.after(treatment.breaches, treatment.units), treatment
 
 
 def standings(intent: Intent, events: Iterable[Mapping[str, Any]], environment: str) -> dict[str, Standing]:
@@ -55,19 +71,16 @@ def standings(intent: Intent, events: Iterable[Mapping[str, Any]], environment: 
         events: `learned` events of the ledger, oldest first.
         environment: only evidence from here counts.
     """
-    learned = [event for event in events if event.get("counted") and event.get("environment", "") == environment]
-    return {
-        belief.id: _standing(intent, belief, [event for event in learned if event["belief"] == belief.id])
-        for belief in intent.beliefs.values()
-    }
+    counted = [event for event in events if event.get("counted") and event.get("environment", "") == environment]
+    by_belief = {name: [event for event in counted if event["belief"] == name] for name in intent.beliefs}
+    return {belief.id: _standing(intent, belief, by_belief[belief.id]) for belief in intent.beliefs.values()}
 
 
 def _standing(intent: Intent, belief: Belief, learned: list[Mapping[str, Any]]) -> Standing:
     marks = fingerprint(intent, belief)
     fresh = [event for event in learned if event.get("marks") == marks]
-    claim = Claim(belief.confidence, measure(belief.then, intent.indicators).bound)
     last = fresh[-1] if fresh else {}
-    return Standing(
-        belief, claim, sum(event["n"] for event in fresh), sum(event["breaches"] for event in fresh),
-        last.get("verdict", ""), last.get("experiment", ""), stale=len(fresh) < len(learned), marks=marks,
-    )  # fmt: skip
+    bound = last.get("bound") or measure(belief.then, intent.indicators).bound
+    seen = sum((Counts(event["breaches"], event["n"]) for event in fresh), Counts())
+    claim = Claim(belief.confidence, bound, seen)
+    return Standing(belief, claim, last.get("verdict", ""), last.get("experiment", ""), len(fresh) < len(learned), marks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from refute.campaign import Campaign
 from refute.core.errors import RefuteError, refuse
 from refute.core.events import Event
-from refute.insight import Display, display
+from refute.insight.terminal import Display, display
 from refute.intent import load
 from refute.ledger import Ledger
 from refute.safety.journal import Journal
@@ -40,10 +41,10 @@ def campaign(path: Path, *, as_json: bool, environment: str, seed: int) -> Itera
     if environment and environment not in intent.environments:
         known = ", ".join(intent.environments) or "none is stated"
         raise refuse("ENVIRONMENT-UNKNOWN", "the intent has no such environment", seen=environment, allowed=known)
-    shown = display("json" if as_json else "auto")
+    shown = display("json" if as_json else "auto", sys.stdout)
     with Ledger.open(intent.folder / FOLDER / "ledger.db") as ledger:
         try:
-            yield Campaign(intent, ledger, Journal.open(), shown.see, environment, seed), shown
+            yield Campaign(intent, ledger, Journal(), shown.see, environment, seed), shown
         finally:
             shown.close()
 

@@ -39,11 +39,15 @@ def check(context: click.Context, file: Path, imports: bool, as_json: bool) -> N
         context.exit(error.exit_code)
     if as_json:
         click.echo(json.dumps(_summary(intent, file, faults), ensure_ascii=False))
-    elif sys.stdout.isatty():
+    elif _on_terminal():
         _print_table(intent, faults)
     else:
         for line in _lines(intent, faults):
             click.echo(line)
+
+
+def _on_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def _summary(intent: Intent, file: Path, faults: Mapping[str, Fault]) -> dict[str, object]:

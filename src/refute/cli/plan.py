@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from refute.campaign import Question
 from refute.cli._campaign import campaign
 from refute.cli._intent import intent_argument
 
@@ -18,8 +19,8 @@ from refute.cli._intent import intent_argument
     "--risk-weight", type=click.FloatRange(0), default=1.0, show_default=True, help="λ: how much risk counts against information."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines.")
-def plan(file: Path, again: bool, environment: str, risk_weight: float, as_json: bool) -> None:
+def plan(file: Path, again: bool, environment: str, risk_price: float, as_json: bool) -> None:
     """Rank the experiments: what would each teach, at what risk? Injects nothing."""
     with campaign(file, as_json=as_json, environment=environment, seed=1) as (opened, _):
         opened.open()
-        opened.show_plan(again=again, risk_weight=risk_weight)
+        opened.show_plan(Question(again=again, risk_price=risk_price))

@@ -6,12 +6,12 @@ import json
 
 import click
 
-from refute.intent.schema import intent_schema, outcome_schema
-
 
 @click.command()
 @click.argument("what", type=click.Choice(["intent", "outcome"]), default="intent")
 def schema(what: str) -> None:
     """Print the JSON Schema of the intent file, or of the outcome record, for editors and other tools."""
+    from refute.intent.schema import intent_schema, outcome_schema
+
     made = intent_schema() if what == "intent" else outcome_schema()
     click.echo(json.dumps(made, indent=2, ensure_ascii=False))

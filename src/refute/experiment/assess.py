@@ -52,6 +52,7 @@ class Look:
         futile: no decision can be reached any more.
         baseline_rate: breach rate in the baseline, None where nothing was eligible to judge.
         cases: distinct cases among the treatment units.
+        absolute: whether treatment is held against a fixed bound rather than against control.
     """
 
     treatment: Count = Count()
@@ -64,6 +65,7 @@ class Look:
     futile: bool = False
     baseline_rate: float | None = None
     cases: int = 0
+    absolute: bool = True
 
     @property
     def n(self) -> int:
@@ -151,10 +153,10 @@ class Assessor:
         self._cohort = arming.cohort
         self._among_faulted = belief.among == "faulted"
         self._measure = one
-        self._test = RatioTest(one.bound, alpha)
+        self._test: RatioTest | RelativeTest = RelativeTest(one.bound, alpha) if one.relative else RatioTest(one.bound, alpha)
         self._feed = Feed(one, control=one.relative, eligible=self._counts)
-        self._watch: RatioWatch | RelativeWatch = (RelativeTest(one.bound, alpha) if one.relative else self._test).watch()
-        self._last = Look(bound=one.bound, threshold=self._test.threshold, baseline_rate=baseline_rate)
+        self._watch: RatioWatch | RelativeWatch = self._test.watch()
+        self._last = Look(bound=one.bound, threshold=self._test.threshold, baseline_rate=baseline_rate, absolute=not one.relative)
 
     def look(self, tape: Tape) -> Look:
         """Return the evidence so far."""

@@ -63,11 +63,11 @@ class Experiment:
         """Units after the rollback."""
         return max(10, round(min(self.intent.steady_window_s, RECOVER_S) * self.intent.workload.rate_per_s))
 
-    def cost(self) -> dict[str, float | None]:
-        """Return what it will cost at most: units, seconds, tokens (None where nobody has measured them)."""
+    def cost(self) -> dict[str, float]:
+        """Return what it will cost at most: units, seconds, and tokens where they have been measured."""
         units = self.units + self.watch_units + self.recover_units + (CHECK_UNITS if self.check else 0)
-        tokens = None if self.tokens_per_unit is None else self.tokens_per_unit * units
-        return {"units": units, "seconds": units / self.intent.workload.rate_per_s, "tokens": tokens}
+        tokens = {} if self.tokens_per_unit is None else {"tokens": self.tokens_per_unit * units}
+        return {"units": units, "seconds": units / self.intent.workload.rate_per_s, **tokens}
 
 
 def new_id() -> str:

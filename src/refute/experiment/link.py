@@ -139,12 +139,22 @@ class Link:
         Raises:
             RefuteError: a process refused or is gone.
         """
-        self._armed = {"handles": [handle.to_json() for handle in handles], "ttl_s": ttl_s}
+        self.arm_joining(handles, ttl_s)
         try:
-            await self._ask_all("arm", **self._armed)
+            await self._ask_all("arm", handles=[handle.to_json() for handle in handles], ttl_s=ttl_s)
         except RefuteError:
             await self.disarm()
             raise
+
+    def arm_joining(self, handles: Sequence[Handle], ttl_s: float) -> None:
+        """Apply all handles in every process that joins from now on, before its first line."""
+        self._armed = {"handles": [handle.to_json() for handle in handles], "ttl_s": ttl_s}
+
+    async def renew_live(self, ttl_s: float) -> None:
+        """Extend the lease in the processes that are left; one that does not answer loses its lease by itself."""
+        for peer in self._live():
+            with contextlib.suppress(RefuteError):
+                await peer.ask("renew", ttl_s=ttl_s)
 
     async def renew(self, ttl_s: float) -> None:
         """Extend the lease everywhere.

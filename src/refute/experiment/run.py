@@ -52,6 +52,10 @@ class Result:
     cost: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
+    def decided(self) -> list[Belief]:
+        """Return the beliefs that got a verdict."""
+        return [belief for belief in self.experiment.beliefs if belief.id in self.verdicts]
+
 
 class Run:
     """Runs one experiment.
@@ -61,10 +65,10 @@ class Run:
         sink: takes every event; has made it durable when it returns, and raises where it cannot.
         journal: the rollback journal.
         log: file for what the workload prints.
-        aborted: says whether an abort was asked for since a time in seconds since the epoch.
+        aborted: says whether an abort was asked for.
     """
 
-    def __init__(self, experiment: Experiment, sink: Sink, journal: Journal, log: Path, aborted: Callable[[float], bool]) -> None:
+    def __init__(self, experiment: Experiment, sink: Sink, journal: Journal, log: Path, aborted: Callable[[], bool]) -> None:
         """Prepare nothing yet."""
         self._experiment = experiment
         self._intent = experiment.intent
@@ -72,12 +76,12 @@ class Run:
         self._journal = journal
         self._aborted = aborted
         self._session = Session(experiment.intent, log, self._heard)
-        self._began = time.time()
         self._handle: Handle | None = None
         self._renewed = 0.0
         self._result = Result(experiment)
         self._breach: Breach | None = None
         self._decided = False
+        self._extent = (0, 0.0)
 
     async def run(self) -> Result:
         """Run it all; whatever happens, nothing stays armed.
@@ -186,8 +190,9 @@ class Run:
             if now - shown >= _PROGRESS_S:
                 shown = now
                 self._progress(tape, now - start)
-            if self._aborted(self._began):
+            if self._aborted():
                 raise asyncio.CancelledError
+        self._extent = (len(tape.outcomes), time.monotonic() - start)
         self._progress(tape, time.monotonic() - start)
         return tape
 
@@ -206,7 +211,7 @@ class Run:
     async def _arm(self, arming: Arming) -> None:
         injector = choose(arming)
         handle = injector.prepare(arming)
-        self._journal.advance(handle, "intended", experiment=self._experiment.id, target=arming.component.name)
+        self._journal.advance(handle, "intended", experiment=self._experiment.id, holders=self._session.holders())
         self._handle, self._renewed = handle, time.monotonic()
         self._result.rolled_back = False
         await self._session.link.arm([handle], LEASE_TTL_S)
@@ -261,7 +266,8 @@ class Run:
         )  # fmt: skip
 
     def _phase_ended(self, phase: str, reasons: list[str]) -> list[str]:
-        self._emit("phase", phase=phase, state="ended", ok=not reasons, reason="; ".join(reasons))
+        units, seconds = self._extent
+        self._emit("phase", phase=phase, state="ended", units=units, seconds=seconds, ok=not reasons, reason="; ".join(reasons))
         return reasons
 
     def _progress(self, tape: Tape, elapsed_s: float) -> None:

@@ -17,6 +17,7 @@ from refute.core.outcome import Outcome
 from refute.experiment.cases import Unit, draw_units, read_cases
 from refute.experiment.link import Link, Peer
 from refute.experiment.tape import Tape
+from refute.safety.process import ProcessIdentity, identity_of
 
 T = TypeVar("T")
 _JOIN_S = 30.0
@@ -101,6 +102,10 @@ class Session:
             raise self._failed("WORKLOAD-SETUP", "the workload could not be set up", "not ready in time") from None
         versions: dict[str, str] = ready["versions"]
         return versions
+
+    def holders(self) -> list[ProcessIdentity]:
+        """Return the processes in which a fault would live."""
+        return [holder for peer in self.link.peers if (holder := identity_of(peer.pid)) is not None]
 
     def units(self, phase: str, seed: int) -> Iterator[Unit]:
         """Return the units of a phase, as the worker draws them too."""

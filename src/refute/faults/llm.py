@@ -21,7 +21,7 @@ _GOOD_LOOKING = (
     ("html", "text/html; charset=utf-8", b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body></body></html>"),
     ("null", "application/json", b"null"),
     ("empty", "application/json", b""),
-    ("invalid JSON", "application/json", b'{"id":"chatcmpl-9f2c","object":"chat.completion","choices":[{"ind'),
+    ("invalid JSON", "application/json", b'{"id":"9f2c41d7","created":1760000000,"mod'),
     ("error object", "application/json", b'{"error":{"message":"upstream connect error","type":"upstream_error","code":null}}'),
 )
 

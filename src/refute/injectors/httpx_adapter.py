@@ -222,8 +222,8 @@ class _SyncStream(_Stepped):
         yield from self._steps(self._pump.finish())
 
     def _steps(self, steps: list[Any]) -> Iterator[bytes]:
-        whole = True
-        for step in steps:
+        whole, last = True, len(steps) - 1
+        for place, step in enumerate(steps):
             if isinstance(step, Pause):
                 pause, runs_out = limit_pause(step, read_timeout_s(self._request))
                 whole = not self._lease.wait_revoked(pause.seconds)
@@ -234,6 +234,8 @@ class _SyncStream(_Stepped):
             elif isinstance(step, Failure):
                 raise self._ended(step)
             elif step:
+                if whole and place == last:
+                    self._pump.passed()  # a reader that takes it may never come back for more
                 yield step
         if whole:
             self._pump.passed()
@@ -257,8 +259,8 @@ class _AsyncStream(_Stepped):
             yield piece
 
     async def _steps(self, steps: list[Any]) -> AsyncIterator[bytes]:
-        whole = True
-        for step in steps:
+        whole, last = True, len(steps) - 1
+        for place, step in enumerate(steps):
             if isinstance(step, Pause):
                 pause, runs_out = limit_pause(step, read_timeout_s(self._request))
                 whole = await self._slept(pause.seconds)
@@ -267,6 +269,8 @@ class _AsyncStream(_Stepped):
             elif isinstance(step, Failure):
                 raise self._ended(step)
             elif step:
+                if whole and place == last:
+                    self._pump.passed()  # a reader that takes it may never come back for more
                 yield step
         if whole:
             self._pump.passed()

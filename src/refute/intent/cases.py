@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,7 @@ from refute.intent.document import closest, listed, shown
 MAX_PROBLEMS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One thing to ask of the system.
-
-    Attributes:
-        id: unique within the file; the line's number where the case has none.
-        journey: user journey that it belongs to, or "".
-        data: the whole object, as the workload gets it.
-    """
-
-    id: str
-    journey: str
-    data: dict[str, Any] = field(default_factory=dict)
-
-
-def read_cases(path: Path, name: str, journeys: Collection[str]) -> tuple[list[Case], list[Problem]]:
+def check_cases(path: Path, name: str, journeys: Collection[str]) -> tuple[frozenset[str], list[Problem]]:
     """Read all cases of a file.
 
     Args:
@@ -38,29 +22,33 @@ def read_cases(path: Path, name: str, journeys: Collection[str]) -> tuple[list[C
         journeys: names of the journeys that a case may name.
 
     Returns:
-        The cases in order, and what is wrong, with no place where it is the file itself that is missing or empty.
+        The journeys that the cases name, and what is wrong, with no place where it is the file itself that is missing or empty.
     """
     if not path.is_file():
-        return [], [Problem("CASES-MISSING", "the file of cases does not exist", seen=name, allowed="a JSON Lines file beside the intent")]
+        return frozenset(), [
+            Problem("CASES-MISSING", "the file of cases does not exist", seen=name, allowed="a JSON Lines file beside the intent")
+        ]
     reading = _Reading(name, journeys)
     try:
-        with path.open(encoding="utf-8-sig") as lines:
+        with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     reading.take(number, line)
     except (OSError, UnicodeDecodeError) as error:
-        return [], [Problem("CASES-FORMAT", "the file of cases cannot be read", name, shown(str(error)), "JSON Lines in UTF-8")]
-    if not reading.cases and not reading.problems:
-        return [], [Problem("CASES-EMPTY", "there is no case to ask", seen=name, allowed="one JSON object a line")]
-    return reading.cases, reading.cut()
+        return frozenset(), [Problem("CASES-FORMAT", "the file of cases cannot be read", name, shown(str(error)), "JSON Lines in UTF-8")]
+    if not reading.number_of_cases and not reading.problems:
+        return frozenset(), [Problem("CASES-EMPTY", "there is no case to ask", seen=name, allowed="one JSON object a line")]
+    return reading.finished()
 
 
 class _Reading:
-    """The cases and problems of one file so far."""
+    """The journeys and problems of one file so far."""
 
     def __init__(self, name: str, journeys: Collection[str]) -> None:
-        self.cases: list[Case] = []
+        self.number_of_cases = 0
         self.problems: list[Problem] = []
+        self._named: set[str] = set()
+        self._silent: list[str] = []
         self._name = name
         self._journeys = journeys
         self._lines: dict[str, int] = {}
@@ -91,10 +79,20 @@ class _Reading:
         if first != number:
             allowed = f"an id of its own; this one stands in line {first}"
             self.problems.append(Problem("CASES-TWICE", "two cases have the same id", where, str(case_id), allowed))
-        self.cases.append(Case(str(case_id), str(journey), data))
+        self.number_of_cases += 1
+        if journey:
+            self._named.add(str(journey))
+        else:
+            self._silent.append(where)
 
-    def cut(self) -> list[Problem]:
-        """Return the first problems, and how many more there are."""
+    def finished(self) -> tuple[frozenset[str], list[Problem]]:
+        """Return the journeys named, and the first problems with the number of the others."""
+        if self._named:
+            what = "the case names no journey though others do: it would never be asked"
+            self.problems += [Problem("CASES-JOURNEY", what, where, allowed=listed(self._journeys)) for where in self._silent]
+        return frozenset(self._named), self._cut()
+
+    def _cut(self) -> list[Problem]:
         more = len(self.problems) - MAX_PROBLEMS
         if more <= 0:
             return self.problems

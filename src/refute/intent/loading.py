@@ -108,7 +108,8 @@ def _error(problems: list[Problem], document: Document) -> RefuteError:
 
     def position(problem: Problem) -> tuple[int, int]:
         name, _, line = problem.where.rpartition(":")
-        return (order.get(name, len(order)), int(line)) if line.isdigit() else (order.get(problem.where, len(order)), 0)
+        in_file = line.isascii() and line.isdigit()
+        return (order.get(name, len(order)), int(line)) if in_file else (order.get(problem.where, len(order)), 0)
 
     found = sorted(problems, key=position)
     return RefuteError(*(problem if problem.next else replace(problem, next=f"refute explain {problem.code}") for problem in found))

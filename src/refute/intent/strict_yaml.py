@@ -98,7 +98,7 @@ class _Tree:
             name = self._key(key, steps)
             if name in lines:
                 what = f"the key `{name}` stands twice in one mapping"
-                self._tell("YAML-TWICE", what, key, steps, allowed=f"once; it already stands at {lines[name]}")
+                self._tell("YAML-TWICE", what, key, (*steps, name), allowed=f"once; it already stands at {lines[name]}")
                 continue
             lines[name] = self._place(key)
             found[name] = self.value(child, (*steps, name), key)
@@ -109,7 +109,9 @@ class _Tree:
     def _merge(self, node: Node, found: dict[str, Any], steps: Steps) -> None:
         for source in node.value if isinstance(node, SequenceNode) else [node]:
             if not isinstance(source, MappingNode):
-                self._tell("YAML-ALIAS", "`<<` merges a mapping", source, steps, allowed="`<<: *name` where `&name` marks a mapping")
+                self._tell(
+                    "YAML-ALIAS", "`<<` merges a mapping", source, (*steps, "<<"), allowed="`<<: *name` where `&name` marks a mapping"
+                )
                 continue
             for key, child in source.value:
                 name = self._key(key, steps)
@@ -118,7 +120,7 @@ class _Tree:
 
     def _key(self, node: Node, steps: Steps) -> str:
         if not isinstance(node, ScalarNode):
-            self._tell("YAML-KEY", "a key is a single word", node, steps)
+            self._tell("YAML-KEY", "a key is a single word", node, (*steps, ""))
             return ""
         if node.style is None and node.tag == f"{_TAG}bool":
             what = f"YAML reads the key `{node.value}` as a boolean, not as a name"
@@ -147,7 +149,15 @@ class _Tree:
         quoted = f'"{text}"'
         if node.tag == f"{_TAG}bool":
             what = f"YAML reads `{text}` as a boolean, not as text"
-            self._tell("YAML-BOOL", what, node, steps, text, allowed="true or false; text in quotes", suggestion=quoted)
+            self._tell(
+                "YAML-BOOL",
+                what,
+                node,
+                steps,
+                text,
+                allowed="true or false; text in quotes",
+                suggestion=f"{_meant(text)}, or {quoted} as text",
+            )
         elif node.tag in {f"{_TAG}int", f"{_TAG}float"}:
             what = f"YAML reads `{text}` as {_misread_number(text)}"
             self._tell("YAML-NUMBER", what, node, steps, text, allowed="a plain decimal number; text in quotes", suggestion=quoted)
@@ -168,6 +178,10 @@ class _Tree:
 
     def _place(self, node: Node) -> str:
         return f"{self._name}:{node.start_mark.line + 1}"
+
+
+def _meant(text: str) -> str:
+    return "true" if text.lower() in {"yes", "on"} else "false"
 
 
 def _misread_number(text: str) -> str:

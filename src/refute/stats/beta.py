@@ -164,7 +164,7 @@ def clopper_pearson(successes: int, units: int, alpha: float = 0.05) -> tuple[fl
     return low, high
 
 
-def jeffreys_interval(successes: int, units: int, alpha: float = 0.05) -> tuple[float, float]:
+def jeffreys_interval(successes: float, units: float, alpha: float = 0.05) -> tuple[float, float]:
     """Credible interval of a rate under Jeffreys' prior, with its ends at 0 and 1 where no or all units counted (Brown et al. 2001).
 
     Args:
@@ -185,7 +185,7 @@ def jeffreys_interval(successes: int, units: int, alpha: float = 0.05) -> tuple[
     return low, high
 
 
-def _check_counts(successes: int, units: int, alpha: float) -> None:
+def _check_counts(successes: float, units: float, alpha: float) -> None:
     if not 0 <= successes <= units:
         msg = f"counts must satisfy 0 <= successes <= units, got {successes!r} of {units!r}"
         raise ValueError(msg)

@@ -74,7 +74,7 @@ def _fit(subject: Subject, steps: Steps, criterion: Criterion, indicator: Indica
             yield subject.problem("CRITERION-RELATION", what, steps, text, allowed="<=, worse by <=; in a stop condition > or worse by >")
     elif criterion.quantile is not None:
         what = f"`{name}` is a {indicator.kind}: its units have no quantile worth a bound"
-        repaired = text.replace(f" {criterion.statistic}", "", 1)
+        repaired = text.replace(f" {criterion.statistic}", "", 1) if criterion.kind in kinds else ""
         yield subject.problem("CRITERION-STATISTIC", what, steps, text, allowed="no quantile", suggestion=repaired)
 
 

@@ -9,12 +9,13 @@ from refute.core.errors import Problem
 from refute.core.system import Component
 from refute.faults.spec import Fault, Seam, seams
 from refute.intent.checks.subject import Subject
-from refute.intent.document import Steps, closest, listed, shown
+from refute.intent.document import Steps, listed, shown
 from refute.intent.magnitudes import UnreadableError, magnitude_of, shown_magnitude
 from refute.intent.shape import BeliefShape
 from refute.system.graph import journeys_through, on_path, reachable
 
 _REACHED_BY: dict[Seam, str] = {"exchange": "endpoint", "python": "python"}
+_HAS: dict[Seam, str] = {"exchange": "an `endpoint`", "python": "a `python` reference"}
 
 
 def check_faults(subject: Subject) -> Iterator[Problem]:
@@ -62,13 +63,14 @@ def _limits(subject: Subject, steps: Steps, target: Component) -> Iterator[Probl
 
 def _path(subject: Subject, steps: Steps, belief: BeliefShape, target: Component) -> Iterator[Problem]:
     system, here = subject.intent.system, (*steps, "when", "target")
-    if not system.journeys or any(journey.entry not in system.components for journey in system.journeys.values()):
-        return
+    named_anywhere = {journey.entry for journey in system.journeys.values()}.union(*(each.calls for each in system.components.values()))
+    if not system.journeys or not named_anywhere <= system.components.keys():
+        return  # the unknown name has been told; where it leads is unknown too
     named = system.journeys.get(belief.then.journey)
     if not journeys_through(system, target.name):
-        entered = listed(dict.fromkeys(journey.entry for journey in system.journeys.values()))
+        entered = " or ".join(dict.fromkeys(journey.entry for journey in system.journeys.values()))
         what = f"no journey reaches `{target.name}`: a fault there could not be noticed"
-        yield subject.problem("TARGET-UNREACHABLE", what, here, target.name, allowed=f"a component that {entered} reaches by its `calls`")
+        yield subject.problem("TARGET-UNREACHABLE", what, here, target.name, allowed=f"a component that the `calls` of {entered} lead to")
     elif named is not None and not on_path(system, named, target.name):
         what = f"`{target.name}` is on no path of the journey `{named.name}`, whose indicator the criterion reads"
         allowed = f"on its path: {listed(sorted(reachable(system, named.entry)))}"
@@ -82,17 +84,19 @@ def _kind(subject: Subject, steps: Steps, fault: Fault, target: Component) -> It
         fitting = [name for name, other in subject.faults.items() if target.kind in other.kinds]
         what = f"`{fault.name}` does not apply to `{target.name}`, a component of kind {target.kind}"
         allowed = f"components of kind {listed(sorted(fault.kinds))}"
-        suggestion = closest(f"{target.kind}.{fault.name.partition('.')[2]}", fitting)
+        suggestion = next((name for name in fitting if name.partition(".")[2] == fault.name.partition(".")[2]), "")
         yield subject.problem("FAULT-KIND", what, here, fault.name, allowed=allowed, suggestion=suggestion, next="refute faults")
         return
     offered = seams(fault)
     reached = {seam for seam, key in _REACHED_BY.items() if getattr(target, key)}
     if offered & reached:
         return
-    wanted = " or ".join(_REACHED_BY[seam] for seam in sorted(offered))
-    if wanted:
-        what = f"`{fault.name}` cannot get at `{target.name}`: it strikes where a component has {wanted}"
-        allowed = f"add `{wanted.split(' ')[0]}:` to `system.components.{target.name}`"
+    if offered:
+        wanted = sorted(offered)
+        what = (
+            f"`{fault.name}` cannot get at `{target.name}`: it strikes where a component has {' or '.join(_HAS[seam] for seam in wanted)}"
+        )
+        allowed = f"add {' or '.join(f'`{_REACHED_BY[seam]}:`' for seam in wanted)} to `system.components.{target.name}`"
     else:
         what, allowed = f"no injector can carry out `{fault.name}` yet", "a fault that strikes HTTP or a Python function"
     yield subject.problem("FAULT-SEAM", what, here, f"{target.name} is reached by {_how(reached)}", allowed=allowed)

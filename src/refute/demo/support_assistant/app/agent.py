@@ -217,7 +217,7 @@ async def _answer_without_model(question: str) -> str:
     parts = []
     if order_id := _order_id(question):
         parts.append(await asyncio.to_thread(_describe_order, order_id))
-    for article in await asyncio.to_thread(_search, question, 1):
+    for article in await asyncio.to_thread(_search, ORDER_ID.sub("", question), 1):
         parts.append(f"{article['text']} [{article['id']}]")
     return "\n\n".join(parts)
 
@@ -228,8 +228,8 @@ def _describe_order(order_id: str) -> str:
     except Exception as error:
         log.warning("lookup_order failed: %s", error)
         return f"We could not look up order {order_id} at the moment."
-    facts = [f"{key.replace('_', ' ')} {value}" for key, value in order.items() if key != "order_id"]
-    return f"Order {order['order_id']}: {', '.join(facts)}."
+    facts = [f"{key.replace('_', ' ')} {value}" for key, value in order.items() if key not in ("order_id", "total_eur")]
+    return f"Order {order['order_id']}: {', '.join(facts)}, total {order['total_eur']:.2f} EUR."
 
 
 def _order_id(question: str) -> str | None:

@@ -10,6 +10,7 @@ from app import rag, tools
 SUPPORTED = 0.6  # share of an answer's longer words that must stand in its sources
 FIGURE = re.compile(r"\d+(?:[.,:/-]\d+)*")
 ORDER_ID = re.compile(r"\bFH-\d{5}\b", re.IGNORECASE)
+ADMISSION = re.compile(r"[^.\n]*\b(?:could not|did not work)\b[^.\n]*\.?")
 CITATION = re.compile(r"\[([^\]\s]+)\]")
 
 
@@ -20,7 +21,10 @@ def answered(case: dict, answer: dict) -> bool:
 
 
 def grounded(case: dict, answer: dict) -> bool:
-    """Every citation exists and one is to the point, and what is said stands in the cited articles or in the customer's own order."""
+    """Every citation exists and one is to the point, and what is said stands in the cited articles or in the customer's own order.
+
+    To admit that something was not found needs no source.
+    """
     text = answer["text"]
     cited = CITATION.findall(text)
     if not all(article in _library() for article in cited):
@@ -34,7 +38,7 @@ def grounded(case: dict, answer: dict) -> bool:
         return False
     if not cited and not ORDER_ID.search(text):
         return True  # says nothing that would need a source
-    words = _words(CITATION.sub(" ", text))
+    words = _words(CITATION.sub(" ", ADMISSION.sub(" ", text)))
     return len(words & _words(sources)) >= SUPPORTED * len(words)
 
 

@@ -35,8 +35,9 @@ async def running() -> AsyncIterator[None]:
     with tempfile.TemporaryDirectory(prefix="support-assistant-") as folder:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(TOOL_THREADS))
         tools.open_database(Path(folder) / "support.db")
-        await asyncio.to_thread(rag.load)
+        index = asyncio.create_task(asyncio.to_thread(rag.load))  # while the server starts
         async with model_server() as (url, model):
+            await index
             client = AsyncOpenAI(
                 base_url=url,
                 api_key=os.environ.get("SUPPORT_API_KEY", "sk-local"),
