@@ -449,3 +449,41 @@ def test_results_of_many_shapes_are_emptied_and_poisoned_in_copies(app, result, 
     assert type(seen) is type(result)
     assert repr(result) == before
     assert live.landing().injected == 1
+
+
+def test_a_retry_of_a_failed_call_sees_the_same_draw_and_a_repeat_after_success_a_new_one(app):
+    def retried(order):
+        for _ in range(3):
+            try:
+                return app.lookup(order)
+            except ConnectionError:
+                continue
+        return "gave up"
+
+    with Live(arming("lookup", "tool.error", share=0.5)) as live:
+        seen = [as_unit("treatment", retried, "A", key=f"c{number}/0") for number in range(40)]
+        landing = live.landing()
+    assert landing.eligible == 40
+    assert landing.injected == seen.count("gave up")
+    assert landing.effect == {"ConnectionError": 3 * landing.injected}
+    with Live(arming("search", "retriever.delay", "retriever", magnitude=0.01)) as live:
+        as_unit("treatment", lambda: [app.search("A") for _ in range(3)])
+    assert (live.landing().eligible, live.landing().injected) == (3, 3)
+    calls = iter([KeyError("by itself"), "fine"])
+
+    def flaky(order):
+        answer = next(calls)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    app.lookup = flaky
+
+    def once_again():
+        with pytest.raises(KeyError):
+            app.lookup("A")
+        return app.lookup("A")
+
+    with Live(arming("lookup", "tool.error", share=0.0)) as live:
+        assert as_unit("treatment", once_again) == "fine"
+    assert live.landing().eligible == 1
