@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from refute.core.errors import Problem
 
 MAX_BYTES = 256 * 1024
+
+
+def is_file(path: Path) -> bool:
+    """Say whether there is a file; names that no system could hold are none."""
+    return os.path.isfile(path)  # noqa: PTH113 - `Path.is_file` raises on unreadable folders and overlong names
 
 
 def file_content(path: Path, name: str) -> bytes | Problem:
