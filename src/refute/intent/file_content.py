@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from refute.core.errors import Problem
+from refute.intent.document import shown
 
 MAX_BYTES = 256 * 1024
 
@@ -46,6 +47,6 @@ def missing(name: str, named_at: str) -> Problem:
         named_at: where it is named, "" where the user named it on the command line.
     """
     if named_at:
-        return Problem("FILE-MISSING", "the file that is named here does not exist", named_at, name)
+        return Problem("FILE-MISSING", "the file that is named here does not exist", named_at, shown(name))
     next_step = "refute init (or, to see one at work: refute demo)"
     return Problem("FILE-MISSING", "there is no such file", name, allowed="the path of an intent file", next=next_step)
