@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Literal
+from typing import Any, Literal, TypeVar
+
+_T = TypeVar("_T")
 
 Arm = Literal["treatment", "control"]
 
@@ -17,7 +20,7 @@ class UnitContext:
         arm: cohort that it is in.
     """
 
-    __slots__ = ("_calls", "_eligible", "_hits", "_lock", "arm", "key")
+    __slots__ = ("_calls", "_eligible", "_hits", "_kept", "_lock", "arm", "key")
 
     def __init__(self, key: str, arm: Arm) -> None:
         """Start with nothing seen."""
@@ -27,6 +30,7 @@ class UnitContext:
         self._calls: dict[tuple[str, str], int] = {}
         self._eligible: dict[str, int] = {}
         self._hits: dict[str, int] = {}
+        self._kept: dict[object, Any] = {}
 
     def ordinal(self, component: str, call: str) -> int:
         """Count the logical calls to a component and return this one's number, from 0.
@@ -49,6 +53,19 @@ class UnitContext:
         """Note a call that the fault did hit."""
         with self._lock:
             self._hits[component] = self._hits.get(component, 0) + 1
+
+    def kept(self, owner: object, make: Callable[[], _T]) -> _T:
+        """Return what an owner keeps about this unit, made at first use; it goes when the unit goes.
+
+        Args:
+            owner: whose it is, by identity.
+            make: makes it.
+        """
+        with self._lock:
+            if owner not in self._kept:
+                self._kept[owner] = make()
+            mine: _T = self._kept[owner]
+            return mine
 
     def eligible(self) -> dict[str, int]:
         """Return the number of eligible calls by component."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -44,13 +45,44 @@ class Event:
         return {"event": self.kind, "at": round(self.at, 3), **self.data}
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as it is kept.
+
+    Attributes:
+        seq: position, from 1, without gaps.
+        digest: SHA-256 over the previous digest and this record, in hexadecimal.
+        previous: digest of the record before it.
+        record: what `Event.to_json` returned.
+    """
+
+    seq: int
+    digest: str
+    previous: str
+    record: dict[str, Any]
+
+
 class Recorder(Protocol):
     """Where events are kept."""
 
-    def append(self, event: Event) -> str:
-        """Keep an event durably and return its digest.
+    def append(self, event: Event, *, durable: bool = True) -> str:
+        """Keep an event and return its digest.
+
+        Args:
+            event: what happened.
+            durable: return only once it would survive a power cut; otherwise it survives the end of this process,
+                and a power cut once a durable one follows.
 
         Raises:
             RefuteError: it could not be kept; nothing may be injected then.
+        """
+        ...
+
+    def events(self, after: int = 0, kinds: Collection[str] = ()) -> Iterator[Recorded]:
+        """Return what is kept, oldest first.
+
+        Args:
+            after: position after which to start.
+            kinds: kinds to return, none for all.
         """
         ...

@@ -181,10 +181,12 @@ class Environment:
     Attributes:
         name: unique.
         allow: hazards allowed.
+        blast_radius: what may be risked here, tightened already; None where nothing was tightened.
     """
 
     name: str
     allow: frozenset[Hazard]
+    blast_radius: BlastRadius | None = None
 
 
 @dataclass(frozen=True, slots=True)

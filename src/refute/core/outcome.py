@@ -50,3 +50,18 @@ class Outcome:
     def from_json(cls, data: dict[str, Any]) -> Outcome:
         """Return the outcome that `to_json` wrote."""
         return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One unit that has started.
+
+    Attributes:
+        arm: its cohort, known before it starts.
+        journey: user journey, or "".
+        outcome: None while it is under way.
+    """
+
+    arm: Arm
+    journey: str
+    outcome: Outcome | None

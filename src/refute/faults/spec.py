@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from refute.core.system import ComponentKind, Hazard
+from refute.wire.events import Answer, StreamEvent
 from refute.wire.exchange import Call, PythonCall, PythonStrike, Strike
 
 
@@ -42,6 +43,25 @@ class Magnitude:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
+    def or_typical(self, value: float | None) -> float:
+        """Return the value, or the typical one where none was given."""
+        return self.typical if value is None else value
+
+
+@dataclass(frozen=True, slots=True)
+class Awaits:
+    """What must turn up in a successful reply before a call is eligible: the draw is then made at that moment, in every arm.
+
+    Until then, and where the draw misses, the reply passes byte for byte.
+
+    Attributes:
+        answer: says whether a whole answer has it; None where a reply that is no stream is never eligible.
+        event: says whether a streamed event has it; None where a stream is never eligible.
+    """
+
+    answer: Callable[[Answer], bool] | None = None
+    event: Callable[[StreamEvent], bool] | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -62,7 +82,11 @@ class Fault:
         strike_exchange: for faults on HTTP: (call, magnitude, rng) to a strike, None where this call is not eligible.
             Pure, and called once per hit.
         matches_exchange: whether the fault could hit this call; called for every call, in every arm. None: any call.
+        awaits: for faults on replies: what a reply must have for the call to be eligible. None: decided before the request
+            is sent. The strike's rewriter then starts at the awaited event.
         strike_python: for faults on Python functions: (call, magnitude, rng) to a strike.
+        matches_python: whether the fault could hit this call; called for every call, in every arm. None: any call.
+        remembers: how many earlier answers to other arguments a call carries, 0 for none.
     """
 
     name: str
@@ -78,7 +102,10 @@ class Fault:
     typical_share: float = 1.0
     strike_exchange: Callable[[Call, float | None, random.Random], Strike] | None = None
     matches_exchange: Callable[[Call], bool] | None = None
+    awaits: Awaits | None = None
     strike_python: Callable[[PythonCall, float | None, random.Random], PythonStrike] | None = None
+    matches_python: Callable[[PythonCall], bool] | None = None
+    remembers: int = 0
 
     @property
     def family(self) -> str:

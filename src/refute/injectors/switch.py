@@ -5,12 +5,28 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from refute.core.arming import Arming, Landing
 from refute.core.context import UnitContext, current_unit, shielded
 from refute.core.draws import uniform
+from refute.core.errors import refuse
 from refute.core.lease import Lease
+
+_REMEMBERED_CALLS = 2048
+"""Logical calls remembered in one unit; beyond them the oldest is forgotten, and a retry of it would be drawn anew."""
+
+
+class Drawn:
+    """The result of one draw, shared by everything that it covers: attempts of a logical call, or calls of a unit."""
+
+    __slots__ = ("delivered", "hit")
+
+    def __init__(self, *, hit: bool = True) -> None:
+        """Start undelivered."""
+        self.hit = hit
+        self.delivered = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,31 +36,90 @@ class Hit:
     Attributes:
         unit: the unit that it belongs to.
         rng: seeded for this call, for a fault that draws values.
+        drawn: the draw that it comes from.
     """
 
     unit: UnitContext
     rng: random.Random
+    drawn: Drawn = field(default_factory=Drawn)
+
+
+class _LogicalCall:
+    """One logical call: its number in the unit, its attempts so far, and how the last one ended."""
+
+    __slots__ = ("drawn", "failed", "ordinal", "tries")
+
+    def __init__(self, ordinal: int) -> None:
+        self.ordinal = ordinal
+        self.tries = 0
+        self.failed = False
+        self.drawn: Drawn | None = None
+
+
+class _Seen:
+    """What a switch remembers of one unit."""
+
+    __slots__ = ("calls", "conversation")
+
+    def __init__(self) -> None:
+        self.calls: dict[str | int, _LogicalCall] = {}
+        self.conversation: Drawn | None = None
+
+
+class Attempt:
+    """One attempt of a logical call, and what was decided for it.
+
+    Attributes:
+        hit: None where it goes through untouched.
+    """
+
+    __slots__ = ("_call", "hit")
+
+    def __init__(self, call: _LogicalCall, hit: Hit | None) -> None:
+        """Tie the decision to its call."""
+        self._call = call
+        self.hit = hit
+
+    def ended(self, *, failed: bool) -> None:
+        """Note how the attempt ended for the caller, so that a retry of it is known as one.
+
+        Args:
+            failed: whether the caller saw an error or a spoilt answer. Without this note a hit counts as failed, anything
+                else as fine.
+        """
+        self._call.failed = failed
 
 
 class Switch:
     """Decides, counts, and never hits control, shielded code, background work, or anything after the lease.
 
+    `eligible` and `injected` count draws: logical calls, attempts or conversations, as the arming says. `effect` counts
+    what was delivered, each attempt by itself.
+
     Args:
         arming: what is armed.
         lease: read at each call.
+        lone_unit: the unit to which calls without unit context belong. None: what `adopt_strays` set, else nobody's.
+
+    Raises:
+        RefuteError: a draw that is not there yet (`NOT-YET`).
     """
 
-    def __init__(self, arming: Arming, lease: Lease) -> None:
+    def __init__(self, arming: Arming, lease: Lease, lone_unit: UnitContext | None = None) -> None:
         """Start with all counts at zero."""
+        if arming.draw == "burst":
+            raise refuse("NOT-YET", "bursts cannot be drawn yet", seen="draw: burst", allowed="call, attempt or conversation")
         self.arming = arming
         self.lease = lease
+        self._name = arming.component.name
+        self._lone = lone_unit or _strays.unit
+        self._lone_seen = _Seen()
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._effect: Counter[str] = Counter()
-        self._last_call: dict[tuple[str, str], tuple[int, bool]] = {}
 
-    def decide(self, identity: str, attempt: int) -> Hit | None:
-        """Say whether this call is hit; count it as eligible either way.
+    def decide(self, identity: str | int, attempt: int) -> Hit | None:
+        """Say whether this call is hit; count its draw as eligible either way.
 
         Args:
             identity: what stays the same between the attempts of one logical call (a digest of the request).
@@ -53,26 +128,45 @@ class Switch:
         Returns:
             The hit, or None where the call goes through untouched.
         """
+        unit = self.unit_of_call()
+        made = None if unit is None else self.attempt(unit, identity, attempt)
+        return None if made is None else made.hit
+
+    def unit_of_call(self) -> UnitContext | None:
+        """Return the unit that the running code calls for; None where no fault may touch the call.
+
+        A call that belongs to no unit is counted as unattributed.
+        """
         if shielded.get():
             return None
-        unit = current_unit.get()
+        unit = current_unit.get() or self._lone
         if unit is None:
-            self._count("unattributed")
-            return None
+            with self._lock:
+                self._counts["unattributed"] += 1
+        return unit
+
+    def attempt(self, unit: UnitContext, identity: str | int, number: int) -> Attempt | None:
+        """Decide for a call that is known to be eligible.
+
+        Args:
+            unit: from `unit_of_call`, which may have been asked earlier and elsewhere.
+            identity: see `decide`.
+            number: see `decide`.
+
+        Returns:
+            The attempt, hit or not; None once the lease has ended.
+        """
         if self.lease.remaining_s() <= 0:
             return None
-        name = self.arming.component.name
-        ordinal = self._ordinal(unit, identity, attempt)
-        unit.saw_eligible(name)
-        if unit.arm == "control":
-            self._count("control_eligible")
-            return None
-        self._count("eligible")
-        tries = attempt if self.arming.draw == "attempt" else 0
-        place = ("", 0) if self.arming.draw == "conversation" else (identity_of(ordinal), tries)
-        if uniform(self.arming.seed, "hit", unit.key, name, *place) >= self.arming.share:
-            return None
-        return Hit(unit, random.Random(f"{self.arming.seed}/{unit.key}/{name}/{ordinal}"))
+        seen = self._lone_seen if unit is self._lone else unit.kept(self, _Seen)
+        with self._lock:
+            call, again = self._logical_call(unit, seen, identity, number)
+            drawn = self._drawn(unit, seen, call, again=again)
+        hit = None
+        if drawn.hit:
+            call.failed = True
+            hit = Hit(unit, random.Random(f"{self.arming.seed}/{unit.key}/{self._name}/{call.ordinal}"), drawn)
+        return Attempt(call, hit)
 
     def delivered(self, hit: Hit, effect: str) -> None:
         """Count a hit once its effect has reached the caller.
@@ -81,33 +175,79 @@ class Switch:
             hit: from `decide`.
             effect: name of what was delivered.
         """
-        hit.unit.saw_hit(self.arming.component.name)
+        if _strays.witness is not None:
+            _strays.witness()
         with self._lock:
-            self._counts["control_injected" if hit.unit.arm == "control" else "injected"] += 1
             self._effect[effect] += 1
+            first, hit.drawn.delivered = not hit.drawn.delivered, True
+            if first:
+                self._counts["control_injected" if hit.unit.arm == "control" else "injected"] += 1
+        if first:
+            hit.unit.saw_hit(self._name)
 
     def landing(self) -> Landing:
         """Return the counts so far."""
         with self._lock:
-            return Landing(**dict(self._counts), effect=dict(self._effect))
+            counts = self._counts
+            return Landing(
+                counts["eligible"],
+                counts["injected"],
+                counts["control_eligible"],
+                counts["control_injected"],
+                counts["unattributed"],
+                dict(self._effect),
+            )
 
-    def _count(self, name: str) -> None:
-        with self._lock:
-            self._counts[name] += 1
+    def _logical_call(self, unit: UnitContext, seen: _Seen, identity: str | int, number: int) -> tuple[_LogicalCall, bool]:
+        """Return the logical call, and whether this is a further attempt of it."""
+        known = seen.calls.get(identity)
+        if known is not None and (number > 0 or (number < 0 and known.failed)):
+            known.tries += 1
+            known.failed = False
+            return known, True
+        call = _LogicalCall(unit.ordinal(self._name, ""))
+        call.tries = max(number, 0)
+        seen.calls.pop(identity, None)
+        seen.calls[identity] = call
+        if len(seen.calls) > _REMEMBERED_CALLS:
+            del seen.calls[next(iter(seen.calls))]
+        return call, False
 
-    def _ordinal(self, unit: UnitContext, identity: str, attempt: int) -> int:
-        """Number the logical call within its unit; a retry keeps the number of its first try."""
-        place = (unit.key, identity)
-        with self._lock:
-            known = self._last_call.get(place)
-        if attempt > 0 and known is not None:
-            return known[0]
-        ordinal = unit.ordinal(self.arming.component.name, "")
-        with self._lock:
-            self._last_call[place] = (ordinal, False)
-        return ordinal
+    def _drawn(self, unit: UnitContext, seen: _Seen, call: _LogicalCall, *, again: bool) -> Drawn:
+        """Return the draw that covers an attempt, made and counted where it is the first that it covers."""
+        match self.arming.draw:
+            case "conversation":
+                if seen.conversation is None:
+                    seen.conversation = self._draw(unit, "", 0)
+                return seen.conversation
+            case "attempt":
+                return self._draw(unit, f"call-{call.ordinal}", call.tries)
+        if not again or call.drawn is None:
+            call.drawn = self._draw(unit, f"call-{call.ordinal}", 0)
+        return call.drawn
+
+    def _draw(self, unit: UnitContext, place: str, tries: int) -> Drawn:
+        unit.saw_eligible(self._name)
+        treated = unit.arm == "treatment"
+        self._counts["eligible" if treated else "control_eligible"] += 1
+        return Drawn(hit=treated and uniform(self.arming.seed, "hit", unit.key, self._name, place, tries) < self.arming.share)
 
 
-def identity_of(ordinal: int) -> str:
-    """Return the part of a draw that names the logical call."""
-    return f"call-{ordinal}"
+class _Strays:
+    """Who owns calls without unit context in this process."""
+
+    unit: UnitContext | None = None
+    witness: Callable[[], None] | None = None
+
+
+_strays = _Strays()
+
+
+def adopt_strays(unit: UnitContext | None, witness: Callable[[], None] | None = None) -> None:
+    """Let calls without unit context belong to one unit, for programs that know nothing of units; None ends that.
+
+    Args:
+        unit: owner of the calls, in all switches made from now on.
+        witness: called at each delivery, before the caller sees its effect.
+    """
+    _strays.unit, _strays.witness = unit, witness

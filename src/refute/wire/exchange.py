@@ -10,8 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 Headers = tuple[tuple[str, str], ...]
+
+FRAMING = ("content-length", "content-encoding", "transfer-encoding")
+"""Headers that say how a body is packed: they must go where a body is rewritten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,11 @@ class Request:
     url: str
     headers: Headers = ()
     body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """Return the URL's path."""
+        return urlsplit(self.url).path
 
     def header(self, name: str) -> str:
         """Return the first header of that name, in any case, or ""."""
@@ -49,6 +58,21 @@ class Reply:
     status: int
     headers: Headers = ()
     body: bytes = b""
+
+
+def replace_body(reply: Reply, body: bytes) -> Reply:
+    """Return the reply with another body, plain and of the right length.
+
+    Args:
+        reply: any reply; its body must be decoded already where it was compressed.
+        body: the new body.
+    """
+    return Reply(reply.status, (*without(reply.headers, *FRAMING), ("content-length", str(len(body)))), body)
+
+
+def without(headers: Headers, *names: str) -> Headers:
+    """Return the headers but those of these lower-case names."""
+    return tuple((name, value) for name, value in headers if name.lower() not in names)
 
 
 class Failure(Enum):
@@ -82,9 +106,18 @@ class StreamRewriter(Protocol):
         """Take the end of the upstream body and return what is left to pass on."""
         ...
 
+    def release(self) -> bytes:
+        """Give up in the middle, as the lease has ended: return what was taken in and not passed on, untouched."""
+        ...
+
     @property
     def done(self) -> bool:
         """True once nothing more may be passed on: the adapter ends the body there and closes upstream."""
+        ...
+
+    @property
+    def struck(self) -> bool:
+        """True once the steps returned so far differ from what came in, or came late."""
         ...
 
 
@@ -114,7 +147,7 @@ class Strike:
     """What a fault does to one exchange; fields left at their defaults change nothing.
 
     Attributes:
-        hold_s: wait before anything else, in seconds; ends with the lease.
+        hold_s: silence before anything else, in seconds; ends with the lease, or by the client's own read time-out.
         instead: answer or fail without asking upstream.
         rewrite_reply: changes a whole reply that came from upstream.
         rewrite_stream: makes a rewriter for a streamed reply that came from upstream.
@@ -136,11 +169,22 @@ class PythonCall:
         name: `module:function`.
         args: positional arguments.
         kwargs: keyword arguments.
+        earlier: what the same function really answered to other arguments while armed, for faults that remember.
     """
 
     name: str
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
+    earlier: tuple[Any, ...] = ()
+
+
+class Unchanged(Enum):
+    """What a rewrite returns where it found nothing to change: the call goes through and is not counted as hit."""
+
+    UNCHANGED = "nothing to change"
+
+
+UNCHANGED = Unchanged.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +197,7 @@ class PythonStrike:
         raises: raised instead of calling (`call_first` False) or after the function did its work (`call_first` True).
         call_first: call the function before raising.
         hold_after_s: wait after the call and before raising or returning.
-        rewrite: changes the function's result.
+        rewrite: changes the function's result, without touching the original; `UNCHANGED` where it cannot.
     """
 
     effect: str

@@ -1,0 +1,277 @@
+"""Ask, run, tell: ties experiments to what is learned from them. The public way to run anything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from refute.campaign.plan import Plan, Proposal, Question, ask, design, show_magnitude
+from refute.campaign.standing import Standing, standings
+from refute.core.errors import (
+    EXIT_ABORTED,
+    EXIT_HELD,
+    EXIT_INCONCLUSIVE,
+    EXIT_INTERRUPTED,
+    EXIT_REFUTED,
+    EXIT_UNPROVEN_ROLLBACK,
+    RefuteError,
+    worst_exit,
+)
+from refute.core.events import Event, EventKind
+from refute.core.intent import Belief, Intent
+from refute.experiment.design import Experiment
+from refute.experiment.run import Result, Run
+from refute.learning import Counts, learned_bits, surprisal_bits, surprise_bits
+from refute.ledger import Ledger
+from refute.safety.abort import abort_marker, abort_requested
+from refute.safety.journal import Journal
+from refute.safety.runs import registered
+from refute.stats import Answerability
+
+_EXIT = {"held": EXIT_HELD, "refuted": EXIT_REFUTED, "inconclusive": EXIT_INCONCLUSIVE, "void": EXIT_INCONCLUSIVE, "aborted": EXIT_ABORTED}
+_COUNTED = {"held", "refuted", "inconclusive", "aborted"}
+_DURABLE = {"intent", "experiment", "forecast", "landing", "rollback", "verdict", "learned", "summary", "stop"}
+_KEPT = _DURABLE | {"phase", "outcomes", "evidence_point", "problem", "plan", "next"}
+
+See = Callable[[Event], None]
+
+
+@dataclass(slots=True)
+class Campaign:
+    """A sequence of experiments on one intent, with one ledger.
+
+    Attributes:
+        intent: validated.
+        ledger: where everything is kept.
+        journal: the rollback journal.
+        see: every event is shown here after it has been kept.
+        environment: where it runs, "" where none is named.
+        seed: of the first experiment; each next one adds 1.
+    """
+
+    intent: Intent
+    ledger: Ledger
+    journal: Journal
+    see: See
+    environment: str = ""
+    seed: int = 1
+    results: list[Result] = field(default_factory=list)
+    learned: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _forecasts: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    _began: float = field(default_factory=time.time)
+
+    def standings(self) -> dict[str, Standing]:
+        """Return where each belief stands now."""
+        return standings(self.intent, self._kept("learned"), self.environment)
+
+    def plan(self, question: Question | None = None) -> Plan:
+        """Rank what could be run now; the seed and the environment are the campaign's."""
+        asked = replace(question or Question(), environment=self.environment, seed=self.seed + len(self.results))
+        return ask(self.intent, self.standings(), asked)
+
+    def open(self) -> None:
+        """Say what is believed, and how sure everybody is."""
+        now, system = self.standings(), self.intent.system
+        self._tell(
+            "intent", path=str(self.intent.path), digest=self.intent.digest, system=system.name, environment=self.environment,
+            components=[{"name": one.name, "kind": one.kind, "calls": list(one.calls)} for one in system.components.values()],
+            journeys=[
+                {"name": one.name, "share": one.share, "value": str(one.value) if one.value else ""} for one in system.journeys.values()
+            ],
+            beliefs=[_shown(belief, now[belief.id]) for belief in self.intent.beliefs.values()], notes=[],
+        )  # fmt: skip
+
+    def show_plan(self, question: Question | None = None) -> Plan:
+        """Rank what could be run now, and say so."""
+        plan = self.plan(question)
+        self._tell("plan", **plan.to_json())
+        return plan
+
+    async def run_many(self, wanted: Sequence[str], most: int | None, *, again: bool = False) -> int:
+        """Ask, run and tell until enough is run or nothing is left that is worth it, then close.
+
+        Args:
+            wanted: ids of the beliefs to test, all in the intent; empty for whatever is best.
+            most: how many experiments at most; None for no bound.
+            again: test what is already answered, too.
+
+        Returns:
+            The exit code: 3 where something wanted was refused and nothing worse happened.
+        """
+        question = Question(again=again)
+        plan = self.show_plan(question)
+        done: set[str] = set()
+        code = EXIT_HELD if _chosen(plan, wanted, done) else EXIT_INCONCLUSIVE
+        while (most is None or len(self.results) < most) and (proposal := _chosen(plan, wanted, done)) is not None:
+            done.update(belief.id for belief in proposal.beliefs)
+            try:
+                result = await self.run(proposal)
+            except RefuteError as error:
+                code = worst_exit([code, error.exit_code])
+                for problem in error.problems:
+                    self._tell("problem", **problem.to_json())
+                break
+            if result.interrupted or not result.rolled_back:
+                break
+            plan = self.plan(question)
+        return self.close(code)
+
+    async def run(self, proposal: Proposal, *, rerun_of: str = "") -> Result:
+        """Run one experiment: forecast locked first, learned from afterwards.
+
+        Args:
+            proposal: from `plan`.
+            rerun_of: id of the run that this repeats.
+
+        Raises:
+            RefuteError: it could not be run; nothing is armed then.
+        """
+        experiment = design(self.intent, proposal, self.environment, check=not self._checked(), tokens_per_unit=None)
+        now = self.standings()
+        marker = abort_marker()
+        with registered(self.intent.system.name, experiment.id):
+            self._announce(experiment, proposal, rerun_of)
+            self._forecast(experiment, proposal, now)
+            log = self.ledger.path.parent / "worker.log"
+            result = await Run(experiment, self._see_and_keep, self.journal, log, lambda: abort_requested(marker)).run()
+        self.results.append(result)
+        for belief in experiment.beliefs:
+            self._learn(result, belief, now[belief.id])
+        return result
+
+    def close(self, code: int = EXIT_HELD) -> int:
+        """Say what to test next and what the whole came to.
+
+        Args:
+            code: what happened outside the runs.
+
+        Returns:
+            The exit code: the worst of all outcomes.
+        """
+        plan = self.plan()
+        self._tell("next", proposals=[one.to_json() for one in plan.proposals[:3]], unknown=self._unknown())
+        code = worst_exit([code, *(one for result in self.results for one in _codes(result))])
+        self._tell(
+            "summary", exit_code=code, experiments=[result.experiment.id for result in self.results],
+            verdicts=[self._summed(result, belief) for result in self.results for belief in result.decided()],
+            seconds=time.time() - self._began, spend=_spend(self.results),
+        )  # fmt: skip
+        return code
+
+    def _announce(self, experiment: Experiment, proposal: Proposal, rerun_of: str) -> None:
+        arming, fault = experiment.arming, experiment.fault
+        self._tell(
+            "experiment", experiment=experiment.id, fault=arming.fault, fault_summary=fault.summary, target=arming.component.name,
+            beliefs=[{"id": one.id, "claim": one.claim, "then": one.then.text, "decides": one.decides} for one in experiment.beliefs],
+            magnitude=show_magnitude(arming), share=arming.share, draw=arming.draw, cohort=arming.cohort, seed=arming.seed,
+            units=experiment.units, alpha=self.intent.alpha, environment=self.environment, versions={}, cost=experiment.cost(),
+            answerable={name: _forecast_of(one) | {"expected_units": one.expected_units} for name, one in proposal.answerable.items()},
+            gates=[], rerun_of=rerun_of, proposal=proposal.to_json(), arming=arming.to_json(),
+        )  # fmt: skip
+
+    def _forecast(self, experiment: Experiment, proposal: Proposal, now: Mapping[str, Standing]) -> None:
+        beliefs = {
+            belief.id: {
+                "confidence": now[belief.id].confidence, "expected_bits": proposal.bits[belief.id],
+                **_forecast_of(proposal.answerable[belief.id]),
+            }
+            for belief in experiment.beliefs
+        }  # fmt: skip
+        self._forecasts[experiment.id] = beliefs
+        event = Event("forecast", {"experiment": experiment.id, "beliefs": beliefs}, time.time())
+        digest = self.ledger.append(event)
+        self.see(Event("forecast", {**event.data, "digest": digest}, event.at))
+
+    def _learn(self, result: Result, belief: Belief, before: Standing) -> None:
+        verdict = result.verdicts.get(belief.id)
+        if verdict is None:
+            return
+        look = result.looks.get(belief.id)
+        counted = verdict.word in _COUNTED and look is not None and look.n > 0
+        after, counts = before.learned_from(look) if counted and look is not None else (before.claim, Counts())
+        data = {
+            "experiment": result.experiment.id, "belief": belief.id, "environment": self.environment, "verdict": verdict.word,
+            "counted": counted, "n": counts.units, "breaches": counts.breaches, "bound": after.bound, "marks": dict(before.marks),
+            "confidence_before": before.confidence, "confidence_after": after.confidence,
+            "bits": learned_bits(before.confidence, after.confidence), "surprise_bits": surprise_bits(before.confidence, after.confidence),
+            "outcome_bits": self._surprisal(result.experiment.id, belief.id, verdict.word),
+        }  # fmt: skip
+        self.learned[f"{result.experiment.id}/{belief.id}"] = data
+        self._tell("learned", **data)
+
+    def _surprisal(self, experiment: str, belief: str, verdict: str) -> float | None:
+        """Return -log2 of the probability that was forecast for the verdict; None where it was no forecast verdict or held impossible."""
+        chance = self._forecasts[experiment][belief].get(verdict)
+        return surprisal_bits(chance) if chance else None
+
+    def _summed(self, result: Result, belief: Belief) -> dict[str, Any]:
+        learned = self.learned.get(f"{result.experiment.id}/{belief.id}", {})
+        verdict, look = result.verdicts[belief.id], result.looks.get(belief.id)
+        return {
+            "belief": belief.id, "verdict": verdict.word, "landed": bool(result.landing.injected) and not result.landing.control_injected,
+            "rolled_back": result.rolled_back, "confidence_before": learned.get("confidence_before"),
+            "confidence_after": learned.get("confidence_after"), "bits": learned.get("bits"), "n": look.n if look else 0,
+            "breaches": look.treatment.breaches if look else 0, "injected": result.landing.injected, "experiment": result.experiment.id,
+            "reasons": list(verdict.reasons),
+        }  # fmt: skip
+
+    def _unknown(self) -> list[str]:
+        now = self.standings()
+        return [
+            f"{belief.id}: {belief.claim} ({now[belief.id].state})" for belief in self.intent.beliefs.values() if not now[belief.id].verdict
+        ]
+
+    def _checked(self) -> bool:
+        """Whether an A/A check of this very workload has passed before."""
+        digest = self.intent.digest
+        current = ""
+        for event in self._kept("intent", "phase"):
+            if event["event"] == "intent":
+                current = event["digest"]
+            elif event["phase"] == "check" and event.get("state") == "ended" and event.get("ok") and current == digest:
+                return True
+        return False
+
+    def _kept(self, *kinds: EventKind) -> Iterator[Mapping[str, Any]]:
+        return (kept.record for kept in self.ledger.events(kinds=kinds))
+
+    def _tell(self, kind: EventKind, **data: Any) -> None:
+        self._see_and_keep(Event(kind, data, time.time()))
+
+    def _see_and_keep(self, event: Event) -> None:
+        if event.kind in _KEPT:
+            self.ledger.append(event, durable=event.kind in _DURABLE)
+        self.see(event)
+
+
+def _chosen(plan: Plan, wanted: Sequence[str], done: set[str]) -> Proposal | None:
+    """Return the best proposal that tests something wanted and not yet done."""
+    open_ones = (proposal for proposal in plan.proposals if not done & {belief.id for belief in proposal.beliefs})
+    return next((one for one in open_ones if not wanted or any(belief.id in wanted for belief in one.beliefs)), None)
+
+
+def _shown(belief: Belief, standing: Standing) -> dict[str, Any]:
+    return {
+        "id": belief.id, "claim": belief.claim, "fault": belief.when.fault, "target": belief.when.target, "then": belief.then.text,
+        "stated_confidence": belief.confidence, "confidence": standing.confidence, "decides": belief.decides,
+        "if_wrong": str(belief.if_wrong), "owner": belief.owner, "state": standing.state,
+    }  # fmt: skip
+
+
+def _forecast_of(one: Answerability) -> dict[str, float]:
+    return {"held": one.p_held, "refuted": one.p_refuted, "inconclusive": one.p_inconclusive}
+
+
+def _codes(result: Result) -> Iterator[int]:
+    if not result.rolled_back:
+        yield EXIT_UNPROVEN_ROLLBACK
+    if result.interrupted:
+        yield EXIT_INTERRUPTED
+    yield from (_EXIT[verdict.word] for verdict in result.verdicts.values())
+
+
+def _spend(results: Sequence[Result]) -> dict[str, float]:
+    names = sorted({name for result in results for name in result.cost})
+    return {name: sum(result.cost.get(name, 0.0) for result in results) for name in names}

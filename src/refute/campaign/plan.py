@@ -1,0 +1,263 @@
+"""Ask: every experiment that the intent allows, ranked by what it teaches per unit of risk, and the refused ones with why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from refute.campaign.standing import Standing
+from refute.core.arming import Arming, Handle
+from refute.core.errors import Problem, RefuteError
+from refute.core.intent import Belief, Intent
+from refute.core.measure import measure
+from refute.core.system import HAZARDS
+from refute.core.units import Money, show_seconds
+from refute.experiment.design import Experiment, aim, new_id, together
+from refute.faults.catalogue import catalogue
+from refute.injectors.registry import choose
+from refute.learning import Prices, cost_if_wrong, expected_spend, score, value
+from refute.safety.gates import RollbackNeedsGuardian, refusals
+from refute.stats import Answerability, answerable
+
+_WORTHLESS_BITS = 0.02
+_MOST_COUNTED = 400  # beyond so many units information hardly grows, and its sum is quadratic
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An experiment worth running.
+
+    Attributes:
+        beliefs: tested together.
+        arming: the fault, aimed.
+        units: at most.
+        seconds: of injection, at most.
+        bits: expected information by belief.
+        answerable: probability of each verdict by belief.
+        value: expected information weighted by the cost of being wrong.
+        risk: expected share of the error budget that it spends, or of its own units that it spoils where no budget is stated.
+        score: value per unit of risk: what the ranking goes by.
+        reasons: why, in words.
+    """
+
+    beliefs: tuple[Belief, ...]
+    arming: Arming
+    units: int
+    seconds: float
+    bits: Mapping[str, float]
+    answerable: Mapping[str, Answerability]
+    value: float
+    risk: float
+    score: float
+    reasons: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the Proposal of docs/reference/events.md."""
+        return {
+            "beliefs": [belief.id for belief in self.beliefs], "fault": self.arming.fault, "target": self.arming.component.name,
+            "magnitude": show_magnitude(self.arming), "share": self.arming.share, "value": self.value, "bits": dict(self.bits),
+            "risk": self.risk, "score": self.score, "units": self.units, "seconds": self.seconds,
+            "probability_of_answer": max(one.p_held + one.p_refuted for one in self.answerable.values()),
+            "reasons": list(self.reasons), "propensity": 1.0,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An experiment that is not worth running, or must not be.
+
+    Attributes:
+        beliefs: that it would have tested.
+        code: stable code.
+        reason: why, in words.
+    """
+
+    beliefs: tuple[Belief, ...]
+    code: str
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        when = self.beliefs[0].when
+        names = [belief.id for belief in self.beliefs]
+        return {"beliefs": names, "fault": when.fault, "target": when.target, "code": self.code, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What could be run now.
+
+    Attributes:
+        proposals: best first.
+        refused: the rest.
+    """
+
+    proposals: tuple[Proposal, ...]
+    refused: tuple[Refused, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the data of a `plan` event."""
+        return {"proposals": [one.to_json() for one in self.proposals], "refusals": [one.to_json() for one in self.refused]}
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """What the gates look at."""
+
+    handles: tuple[Handle, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of the planner.
+
+    Attributes:
+        environment: where it would run, "" where none is named.
+        seed: of the runs.
+        again: propose what is already answered, too.
+        risk_price: λ of the score V / (c₀ + λR).
+    """
+
+    environment: str = ""
+    seed: int = 1
+    again: bool = False
+    risk_price: float = Prices().risk
+
+
+def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -> Plan:
+    """Rank what could be run now.
+
+    Args:
+        intent: validated.
+        standings: where each belief stands.
+        question: for where, and on which terms.
+    """
+    proposals: list[Proposal] = []
+    refused: list[Refused] = []
+    for beliefs in together(list(intent.beliefs.values())):
+        barred = _barred(intent, beliefs, [standings[belief.id] for belief in beliefs], question)
+        if barred is not None:
+            refused.append(Refused(beliefs, barred.code, barred.what))
+            continue
+        one = _propose(intent, beliefs, standings, question)
+        (proposals if isinstance(one, Proposal) else refused).append(one)  # type: ignore[arg-type]
+    return Plan(tuple(sorted(proposals, key=lambda proposal: -proposal.score)), tuple(refused))
+
+
+def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standing], question: Question) -> Problem | None:
+    """Return why an experiment must not or need not run, before its worth is asked."""
+    try:
+        arming = aim(intent, beliefs[0], question.seed)
+        handle = choose(arming).prepare(arming)
+    except RefuteError as error:
+        return error.problems[0]
+    refused = refusals([RollbackNeedsGuardian()], _Planned((handle,)))
+    if refused:
+        return refused[0][1]
+    allowed = intent.environments[question.environment].allow if question.environment else frozenset(HAZARDS)
+    hazard = catalogue()[arming.fault].hazard
+    if hazard not in allowed:
+        return Problem("GATE-HAZARD", f"{arming.fault} risks {hazard}, which {question.environment} does not allow")
+    if not question.again and all(standing.answered for standing in standings):
+        last = standings[0]
+        return Problem("PLAN-ANSWERED", f"already {last.verdict} in {last.experiment}, and nothing it depends on has changed")
+    return None
+
+
+def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], question: Question) -> Proposal | Refused:
+    units = planned_units(intent)
+    treated = {belief.id: eligible_units(intent, belief, units) for belief in beliefs}
+    chances = {belief.id: _chances(intent, belief, standings[belief.id], treated[belief.id]) for belief in beliefs}
+    if not any(_can_answer(one) for one in chances.values()):
+        return Refused(beliefs, "PLAN-UNANSWERABLE", _too_small(intent, beliefs, chances))
+    bits = {belief.id: standings[belief.id].claim.information(min(treated[belief.id], _MOST_COUNTED)) for belief in beliefs}
+    if max(bits.values()) < _WORTHLESS_BITS:
+        return Refused(beliefs, "PLAN-WORTHLESS", f"it would teach {max(bits.values()):.3f} bits: the answer is as good as known")
+    worth = value((_cost(belief), bits[belief.id]) for belief in beliefs)
+    risk = max(_risk(intent, standings[belief.id], chances[belief.id]) for belief in beliefs)
+    return Proposal(
+        beliefs, aim(intent, beliefs[0], question.seed), units, units / intent.workload.rate_per_s, bits, chances,
+        worth, risk, score(worth, risk, Prices(risk=question.risk_price)), _reasons(beliefs, standings, bits),
+    )  # fmt: skip
+
+
+def planned_units(intent: Intent) -> int:
+    """Return how many units an injection has at most, in both arms: what units and duration of the blast radius allow."""
+    radius = intent.blast_radius
+    return min(radius.units, int(radius.duration_s * intent.workload.rate_per_s))
+
+
+def eligible_units(intent: Intent, belief: Belief, units: int) -> int:
+    """Return how many treatment units a criterion can be expected to read.
+
+    Args:
+        intent: validated.
+        belief: one of its beliefs.
+        units: of the injection, both arms.
+    """
+    share = 1.0
+    if belief.then.journey:
+        journeys = intent.system.journeys
+        share = journeys[belief.then.journey].share / sum(journey.share for journey in journeys.values())
+    if belief.among == "faulted":
+        share *= belief.when.share
+    return round(units * intent.blast_radius.cohort * share)
+
+
+def _chances(intent: Intent, belief: Belief, standing: Standing, treated: int) -> Answerability:
+    return answerable(measure(belief.then, intent.indicators).bound, intent.alpha, treated, confidence=standing.confidence)
+
+
+def _can_answer(one: Answerability) -> bool:
+    return one.both_reachable and one.p_held + one.p_refuted >= 0.5
+
+
+def _cost(belief: Belief) -> float:
+    return cost_if_wrong(belief.if_wrong.amount if isinstance(belief.if_wrong, Money) else belief.if_wrong)
+
+
+def _risk(intent: Intent, standing: Standing, chance: Answerability) -> float:
+    """Return the expected share of the error budget spent; of the units of the blast radius where no budget is stated."""
+    budget, radius = intent.blast_radius.error_budget, intent.blast_radius
+    allowed = radius.units if budget is None else (1 - budget.objective) * intent.workload.rate_per_s * budget.window_s
+    return expected_spend(standing.claim.p_breach(), chance.expected_units, allowed)
+
+
+def _too_small(intent: Intent, beliefs: tuple[Belief, ...], chances: Mapping[str, Answerability]) -> str:
+    needed = [
+        intent.blast_radius.units * smallest / max(1, eligible_units(intent, belief, intent.blast_radius.units))
+        for belief in beliefs
+        if (smallest := chances[belief.id].smallest_n) is not None
+    ]
+    if not needed:
+        return "no number of units within reach would answer it"
+    return (
+        f"too small to answer with {planned_units(intent)} units; the smallest that would do is about {round(min(needed))} (blast_radius)"
+    )
+
+
+def _reasons(beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], bits: Mapping[str, float]) -> tuple[str, ...]:
+    best = max(beliefs, key=lambda belief: bits[belief.id])
+    standing = standings[best.id]
+    reasons = [f"{bits[best.id]:.2f} bits expected on “{best.claim}”"]
+    if best.decides:
+        reasons.append(f"decides: {best.decides}")
+    if len(beliefs) > 1:
+        reasons.append(f"{len(beliefs)} beliefs are tested in one run")
+    reasons.append({"untested": "never tested", "stale": "its evidence is stale"}.get(standing.state, f"last: {standing.state}"))
+    return tuple(reasons)
+
+
+def show_magnitude(arming: Arming) -> str:
+    """Return an arming's magnitude as people read it, "" where it has none."""
+    fault = catalogue().get(arming.fault)
+    if arming.magnitude is None or fault is None or fault.magnitude is None:
+        return ""
+    unit = fault.magnitude.unit
+    return show_seconds(arming.magnitude) if unit == "s" else f"{arming.magnitude:g}{'' if unit == '1' else f' {unit}'}"
+
+
+def design(intent: Intent, proposal: Proposal, environment: str, *, check: bool, tokens_per_unit: float | None) -> Experiment:
+    """Return the experiment that a proposal describes."""
+    return Experiment(new_id(), intent, proposal.beliefs, proposal.arming, proposal.units, environment, check, "", tokens_per_unit)

@@ -1,0 +1,109 @@
+"""`refute check`: is the intent valid, and can its design test its claims?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+
+from refute.cli._intent import intent_argument, tell_problems
+from refute.core.errors import RefuteError
+from refute.core.intent import Belief, Intent
+from refute.core.units import show_share
+from refute.faults.catalogue import catalogue
+from refute.faults.spec import Fault
+from refute.intent import load
+from refute.intent.magnitudes import shown_magnitude
+
+_COLUMNS = ("belief", "claim", "fault → target", "criterion", "confidence", "what hangs on it")
+
+
+@click.command()
+@intent_argument
+@click.option("--imports/--no-imports", default=True, help="Import what Python references name, in a child process.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def check(context: click.Context, file: Path, imports: bool, as_json: bool) -> None:
+    """Check an intent FILE: its shape, its names, and whether its design can test its claims.
+
+    Every mistake is told at once, with its line. Nothing is run and nothing is written.
+    """
+    faults = catalogue()
+    try:
+        intent = load(file, resolve=imports, faults=faults)
+    except RefuteError as error:
+        tell_problems(error, file, as_json=as_json)
+        context.exit(error.exit_code)
+    if as_json:
+        click.echo(json.dumps(_summary(intent, file, faults), ensure_ascii=False))
+    elif _on_terminal():
+        _print_table(intent, faults)
+    else:
+        for line in _lines(intent, faults):
+            click.echo(line)
+
+
+def _on_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _summary(intent: Intent, file: Path, faults: Mapping[str, Fault]) -> dict[str, object]:
+    beliefs = [
+        {
+            "id": belief.id,
+            "claim": belief.claim,
+            "fault": belief.when.fault,
+            "target": belief.when.target,
+            "magnitude": belief.when.magnitude,
+            "share": belief.when.share,
+            "hazard": faults[belief.when.fault].hazard,
+            "criterion": belief.then.text,
+            "confidence": belief.confidence,
+            "decides": belief.decides,
+            "if_wrong": str(belief.if_wrong),
+            "owner": belief.owner,
+            "where": belief.where,
+        }
+        for belief in intent.beliefs.values()
+    ]
+    return {"valid": True, "file": str(file), "digest": intent.digest, "system": intent.system.name, "beliefs": beliefs}
+
+
+def _cells(belief: Belief, faults: Mapping[str, Fault]) -> tuple[str, ...]:
+    when = belief.when
+    about = faults[when.fault].magnitude
+    strength = "" if about is None else f" {shown_magnitude(about.typical if when.magnitude is None else when.magnitude, about.unit)}"
+    share = "" if when.share == 1 else f" at {show_share(when.share)}"
+    hangs = f"{belief.decides or 'nothing stated'} (if wrong: {belief.if_wrong})"
+    fault = f"{when.fault}{strength}{share} → {when.target}"
+    return belief.id, belief.claim, fault, belief.then.text, show_share(belief.confidence), hangs
+
+
+def _head(intent: Intent) -> str:
+    system, number = intent.system, len(intent.beliefs)
+    return (
+        f"{system.name}: valid; {len(system.components)} components, {len(system.journeys)} journeys, {number} belief{'s' * (number != 1)}"
+    )
+
+
+def _lines(intent: Intent, faults: Mapping[str, Fault]) -> Iterator[str]:
+    yield _head(intent)
+    for belief in intent.beliefs.values():
+        name, claim, fault, criterion, confidence, hangs = _cells(belief, faults)
+        yield f"{name}: {claim}"
+        yield f"  when {fault}, then {criterion}; confidence {confidence}"
+        yield f"  decides: {hangs}"
+
+
+def _print_table(intent: Intent, faults: Mapping[str, Fault]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*_COLUMNS, title=_head(intent), title_justify="left", show_lines=True)
+    for belief in intent.beliefs.values():
+        table.add_row(*(Text(cell) for cell in _cells(belief, faults)))
+    Console().print(table)

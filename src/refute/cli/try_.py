@@ -1,0 +1,123 @@
+"""`refute try`: breaks one thing under somebody's own program or test suite, and says what the code did."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from refute.cli._campaign import until_signal
+from refute.core.arming import Arming
+from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_UNPROVEN_ROLLBACK, refuse
+from refute.core.system import COMPONENT_KINDS, Component
+from refute.core.units import UnitError, quantity, share
+from refute.experiment.program import Program, Trial
+from refute.faults.catalogue import find
+from refute.faults.spec import Fault
+from refute.safety.journal import Journal
+
+
+@click.command(name="try", context_settings={"ignore_unknown_options": True})
+@click.option("--fault", "name", required=True, metavar="NAME", help="A fault of the catalogue; see `refute faults`.")
+@click.option("--share", "share_text", default="100%", show_default=True, help="Share of calls that are hit.")
+@click.option("--magnitude", default="", help="How hard, with its unit (2 s); the fault's typical one if left out.")
+@click.option("--endpoint", default="", metavar="URL", help="Only calls to this base URL; otherwise every call to an LLM API.")
+@click.option(
+    "--python", "function", default="", metavar="MODULE:FUNCTION", help="The function to strike, for faults of tools and retrievers."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same faults.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines; the program's own output goes to stderr.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def try_(
+    name: str, share_text: str, magnitude: str, endpoint: str, function: str, seed: int, as_json: bool, command: tuple[str, ...]
+) -> None:
+    """Run COMMAND with a fault armed in it: `refute try --fault llm.rate_limit -- pytest tests/test_x.py`.
+
+    Exits 0 when the fault landed and was removed, whatever the program did; 3 when nothing landed.
+    """
+    fault = find(name)
+    arming = Arming(_component(fault, endpoint, function), fault.name, _magnitude(fault, magnitude), _share(share_text), "call", 1.0, seed)
+    trials: list[Trial] = []
+
+    async def work() -> int:
+        trials.append(await Program(command, arming, Journal(), own_stdout=not as_json).run())
+        return EXIT_HELD
+
+    until_signal(work)
+    code = _exit_code(trials[0])
+    if as_json:
+        click.echo(json.dumps({"event": "summary", "exit_code": code, "fault": fault.name, **_told(trials[0])}))
+    else:
+        _show(fault, trials[0])
+    sys.exit(code)
+
+
+def _component(fault: Fault, endpoint: str, function: str) -> Component:
+    kind = "llm" if "llm" in fault.kinds else next(kind for kind in COMPONENT_KINDS if kind in fault.kinds)
+    if kind != "llm" and not (endpoint or function):
+        raise refuse(
+            "TRY-TARGET", f"{fault.name} strikes a {kind}: say which", seen="neither --endpoint nor --python",
+            next=f"refute try --fault {fault.name} --python module:function -- …",
+        )  # fmt: skip
+    return Component("target", kind, (), endpoint, function)  # type: ignore[arg-type]
+
+
+def _share(text: str) -> float:
+    try:
+        return share(text)
+    except UnitError as error:
+        raise refuse("TRY-SHARE", "the share cannot be read", where="--share", seen=text, allowed=str(error)) from None
+
+
+def _magnitude(fault: Fault, text: str) -> float | None:
+    if fault.magnitude is None:
+        if text:
+            raise refuse("TRY-MAGNITUDE", f"{fault.name} has no magnitude", where="--magnitude", seen=text, next="leave --magnitude out")
+        return None
+    if not text:
+        return fault.magnitude.typical
+    return read_magnitude(fault, text, "--magnitude")
+
+
+def _exit_code(trial: Trial) -> int:
+    if not trial.rolled_back:
+        return EXIT_UNPROVEN_ROLLBACK
+    if trial.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_HELD if trial.landing.injected else EXIT_INCONCLUSIVE
+
+
+def _told(trial: Trial) -> dict[str, Any]:
+    return {
+        "landed": bool(trial.landing.injected), "rolled_back": trial.rolled_back, "injected": trial.landing.injected,
+        "eligible": trial.landing.eligible, "effect": trial.landing.effect, "reason": trial.landing.reason, "retries": _retries(trial),
+        "exceptions": trial.exceptions, "program_exit_code": trial.exit_code, "processes": trial.processes, "seconds": trial.seconds,
+    }  # fmt: skip
+
+
+def _retries(trial: Trial) -> int:
+    """Return how many further attempts were made of calls that were hit."""
+    return max(0, round(sum(trial.landing.effect.values())) - trial.landing.injected)
+
+
+def _show(fault: Fault, trial: Trial) -> None:
+    landing = trial.landing
+    if not landing.injected:
+        click.echo(f"nothing landed: {_why(trial)}", err=True)
+        click.echo(f"your program ended with exit code {trial.exit_code}; that says nothing about {fault.name}", err=True)
+        return
+    effects = ", ".join(f"{name} x{count:g}" for name, count in sorted(landing.effect.items()))
+    click.echo(f"{landing.injected} injected of {landing.eligible} calls ({effects}); this is what your code did:", err=True)
+    click.echo(f"  retries     {_retries(trial)} further attempts of calls that were hit", err=True)
+    seen = ", ".join(f"{name} x{count}" for name, count in sorted(trial.exceptions.items())) or "none of the client library's"
+    click.echo(f"  exceptions  {seen}", err=True)
+    click.echo(f"  exit code   {trial.exit_code}, after {trial.seconds:.1f} s in {trial.processes} Python process(es)", err=True)
+    click.echo("  removed     proven" if trial.rolled_back else "  removed     NOT PROVEN: run `refute recover`", err=True)
+
+
+def _why(trial: Trial) -> str:
+    if not trial.processes:
+        return "no Python process joined; is the command a Python program, not started with -I, -S or -E?"
+    return trial.landing.reason or f"{trial.landing.eligible} calls could have been hit, none was"

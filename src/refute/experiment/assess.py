@@ -1,0 +1,224 @@
+"""What one run's data say of one belief: evidence at each look, and in the end a verdict. No prior opinion enters here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from refute.core.feed import Begun, Feed, Settled
+from refute.core.intent import Belief
+from refute.core.measure import Measure, measure
+from refute.core.outcome import Outcome
+from refute.experiment.design import Experiment
+from refute.experiment.tape import Tape
+from refute.stats import RatioTest, RatioWatch, RelativeTest, RelativeWatch, futile, jeffreys_interval, p_meets
+
+Word = Literal["held", "refuted", "inconclusive", "void", "aborted"]
+_HEALTHY = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Breaches among units that have ended.
+
+    Attributes:
+        n: units.
+        breaches: of the criterion; a sum of scores where the indicator is one.
+    """
+
+    n: int = 0
+    breaches: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return counts, rate and a 95 % Jeffreys interval."""
+        low, high = jeffreys_interval(self.breaches, self.n, 0.05) if self.n else (0.0, 1.0)
+        return {"n": self.n, "breaches": self.breaches, "rate": self.breaches / self.n if self.n else None, "interval": [low, high]}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The evidence at one moment.
+
+    Attributes:
+        treatment: eligible units of the treatment arm.
+        control: eligible units of the control arm.
+        bound: allowed breach rate, or allowed difference.
+        log_hold: log E for `held`.
+        log_refute: log E for `refuted`.
+        threshold: log of 1/alpha: either side decides there.
+        control_meets: posterior probability that control itself meets the criterion; 1 for relative ones.
+        futile: no decision can be reached any more.
+        baseline_rate: breach rate in the baseline, None where nothing was eligible to judge.
+        cases: distinct cases among the treatment units.
+        absolute: whether treatment is held against a fixed bound rather than against control.
+    """
+
+    treatment: Count = Count()
+    control: Count = Count()
+    bound: float = 0.0
+    log_hold: float = 0.0
+    log_refute: float = 0.0
+    threshold: float = math.inf
+    control_meets: float = 0.0
+    futile: bool = False
+    baseline_rate: float | None = None
+    cases: int = 0
+    absolute: bool = True
+
+    @property
+    def n(self) -> int:
+        """Eligible treatment units that have ended."""
+        return self.treatment.n
+
+    @property
+    def decision(self) -> Literal["held", "refuted", ""]:
+        """What the data say so far; a refutation needs a healthy control."""
+        if self.log_hold >= self.threshold:
+            return "held"
+        if self.log_refute >= self.threshold and self.control_meets >= _HEALTHY:
+            return "refuted"
+        return ""
+
+    @property
+    def over(self) -> bool:
+        """Whether more units cannot change the answer."""
+        return bool(self.decision) or self.futile
+
+    def evidence(self) -> dict[str, float]:
+        """Return log E on both sides and their bound."""
+        return {"hold": self.log_hold, "refute": self.log_refute, "bound": self.threshold if math.isfinite(self.threshold) else 0.0}
+
+    def point(self) -> dict[str, float]:
+        """Return one point of the evidence plot."""
+        return {"n": self.n, "breaches": self.treatment.breaches, "log_e_hold": self.log_hold, "log_e_refute": self.log_refute}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields of a verdict event."""
+        return {
+            **self.treatment.to_json(), "bound": self.bound, "control": self.control.to_json(), "log_e": self.evidence(),
+            "baseline_rate": self.baseline_rate, "cases": self.cases,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a run says of a belief.
+
+    Attributes:
+        word: `held`, `refuted`, `inconclusive`, `void` or `aborted`.
+        reasons: why, in words.
+    """
+
+    word: Word
+    reasons: tuple[str, ...] = ()
+
+
+def judge(look: Look, void: list[str], stopped_by: str) -> Verdict:
+    """Return the verdict.
+
+    Args:
+        look: the last evidence.
+        void: what voids the run; empty where it is valid.
+        stopped_by: stop condition that ended it, or "".
+    """
+    if void:
+        return Verdict("void", tuple(void))
+    counts = f"{look.treatment.breaches:g} breaches in {look.n} eligible units; at most {look.bound:.3g} allowed"
+    if look.decision:
+        return Verdict(look.decision, (counts,))
+    if look.log_refute >= look.threshold:
+        return Verdict("void", (f"control itself does not provably meet the criterion (probability {look.control_meets:.2f})", counts))
+    if stopped_by:
+        return Verdict("aborted", (f"stop condition: {stopped_by}", counts))
+    why = "a decision was out of reach" if look.futile else "the blast radius was used up"
+    return Verdict("inconclusive", (why, counts))
+
+
+class Assessor:
+    """Reads one belief off a tape; once decided it stays decided.
+
+    Args:
+        belief: what is tested.
+        one: how its criterion reads an outcome.
+        experiment: with cohort, alpha and size.
+        baseline_rate: breach rate in the baseline.
+    """
+
+    def __init__(self, belief: Belief, one: Measure, experiment: Experiment, baseline_rate: float | None) -> None:
+        """Start with no evidence."""
+        alpha, arming = experiment.intent.alpha, experiment.arming
+        self._target = arming.component.name
+        self._cohort = arming.cohort
+        self._among_faulted = belief.among == "faulted"
+        self._measure = one
+        self._test: RatioTest | RelativeTest = RelativeTest(one.bound, alpha) if one.relative else RatioTest(one.bound, alpha)
+        self._feed = Feed(one, control=one.relative, eligible=self._counts)
+        self._watch: RatioWatch | RelativeWatch = self._test.watch()
+        self._last = Look(bound=one.bound, threshold=self._test.threshold, baseline_rate=baseline_rate, absolute=not one.relative)
+
+    def look(self, tape: Tape) -> Look:
+        """Return the evidence so far."""
+        if self._last.over:
+            return self._last
+        for step in self._feed.read(tape.slots()):
+            self._read(step)
+        ended = [outcome for outcome in tape.outcomes if self._in_journey(outcome) and self._counts(outcome)]
+        treatment = self._count(outcome for outcome in ended if outcome.arm == "treatment")
+        control = self._count(outcome for outcome in ended if outcome.arm == "control")
+        evidence = self._watch.evidence
+        self._last = replace(
+            self._last, treatment=treatment, control=control, log_hold=evidence.log_hold, log_refute=evidence.log_refute,
+            control_meets=1.0 if self._measure.relative else p_meets(control.breaches, control.n, self._measure.bound),
+            futile=not self._measure.relative and self._out_of_reach(tape, treatment),
+            cases=len({outcome.cluster for outcome in ended if outcome.arm == "treatment"}),
+        )  # fmt: skip
+        return self._last
+
+    def _read(self, step: Begun | Settled) -> None:
+        watch = self._watch
+        if isinstance(step, Begun):
+            if isinstance(watch, RelativeWatch):
+                watch.begin(treatment=step.treatment, share=self._cohort)
+            else:
+                watch.see(step.place, None)
+        elif step.breach is None:
+            watch.skip(step.place)
+        else:
+            watch.see(step.place, step.breach)
+
+    def _out_of_reach(self, tape: Tape, treatment: Count) -> bool:
+        """Whether even the best or the worst of what is left could not decide."""
+        left = sum(1 for slot in tape.planned_slots("treatment", self._measure.criterion.journey) if slot.outcome is None)
+        return futile(treatment.breaches, treatment.n, treatment.n + left, self._test.bound, self._test.alpha)
+
+    def _counts(self, outcome: Outcome) -> bool:
+        met = outcome.hits if self._among_faulted and outcome.arm == "treatment" else outcome.eligible
+        return bool(met.get(self._target))
+
+    def _in_journey(self, outcome: Outcome) -> bool:
+        journey = self._measure.criterion.journey
+        return not journey or outcome.journey == journey
+
+    def _count(self, outcomes: Iterable[Outcome]) -> Count:
+        known = [breach for outcome in outcomes if (breach := self._measure.breach(outcome)) is not None]
+        return Count(len(known), sum(known))
+
+
+def assessor(belief: Belief, experiment: Experiment, baseline: Tape) -> Assessor:
+    """Return what reads a belief's evidence, with relative latency bounds fixed at the baseline.
+
+    Args:
+        belief: one of the experiment's.
+        experiment: the run.
+        baseline: its phase without the fault, ended.
+    """
+    one = measure(belief.then, experiment.intent.indicators).with_baseline(baseline.outcomes)
+    journey = belief.then.journey
+    known = [
+        breach
+        for outcome in baseline.outcomes
+        if (not journey or outcome.journey == journey) and (breach := one.breach(outcome)) is not None
+    ]
+    return Assessor(belief, one, experiment, sum(known) / len(known) if known else None)

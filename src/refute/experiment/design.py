@@ -1,0 +1,107 @@
+"""What one run is: the beliefs that it tests, the fault, the cohorts, the bounds."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, replace
+
+from refute.core.arming import Arming
+from refute.core.errors import refuse
+from refute.core.intent import Belief, Intent
+from refute.faults.catalogue import catalogue
+from refute.faults.spec import Fault
+
+CHECK_UNITS = 60
+LEASE_TTL_S = 3.0
+RECOVER_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One run, designed and not yet started.
+
+    Attributes:
+        id: sortable by time, unique.
+        intent: where everything else stands.
+        beliefs: tested together: they share the fault, its target, magnitude, share and draw.
+        arming: the fault, aimed.
+        units: at most, treatment and control together, over the injection.
+        environment: where it runs, "" where none was named.
+        check: whether an A/A check comes first.
+        rerun_of: id of the run that this repeats, or "".
+        tokens_per_unit: as measured before, None where nobody has.
+    """
+
+    id: str
+    intent: Intent
+    beliefs: tuple[Belief, ...]
+    arming: Arming
+    units: int
+    environment: str = ""
+    check: bool = True
+    rerun_of: str = ""
+    tokens_per_unit: float | None = None
+
+    @property
+    def fault(self) -> Fault:
+        """The fault in the catalogue."""
+        return catalogue()[self.arming.fault]
+
+    @property
+    def inject_s(self) -> float:
+        """Planned longest injection, seconds."""
+        return min(self.intent.blast_radius.duration_s, self.units / self.intent.workload.rate_per_s)
+
+    @property
+    def watch_units(self) -> int:
+        """Units of the baseline."""
+        return max(10, round(self.intent.steady_window_s * self.intent.workload.rate_per_s))
+
+    @property
+    def recover_units(self) -> int:
+        """Units after the rollback."""
+        return max(10, round(min(self.intent.steady_window_s, RECOVER_S) * self.intent.workload.rate_per_s))
+
+    def cost(self) -> dict[str, float]:
+        """Return what it will cost at most: units, seconds, and tokens where they have been measured."""
+        units = self.units + self.watch_units + self.recover_units + (CHECK_UNITS if self.check else 0)
+        tokens = {} if self.tokens_per_unit is None else {"tokens": self.tokens_per_unit * units}
+        return {"units": units, "seconds": units / self.intent.workload.rate_per_s, **tokens}
+
+
+def new_id() -> str:
+    """Return an experiment's id: its UTC time and four random hexadecimal digits."""
+    return time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + "-" + secrets.token_hex(2)
+
+
+def together(beliefs: list[Belief]) -> list[tuple[Belief, ...]]:
+    """Group beliefs that one run can test: same fault, target, magnitude, share and draw, in the order given."""
+    groups: dict[object, list[Belief]] = {}
+    for belief in beliefs:
+        groups.setdefault(belief.when, []).append(belief)
+    return [tuple(group) for group in groups.values()]
+
+
+def aim(intent: Intent, belief: Belief, seed: int) -> Arming:
+    """Return the arming that a belief asks for; an unstated magnitude is the fault's typical one.
+
+    Args:
+        intent: validated.
+        belief: one of its beliefs.
+        seed: of the run.
+    """
+    when = belief.when
+    fault = catalogue()[when.fault]
+    magnitude = when.magnitude
+    if magnitude is None and fault.magnitude is not None:
+        magnitude = fault.magnitude.typical
+    if when.target in intent.blast_radius.never:
+        raise refuse("BLAST-NEVER", f"{when.target} is off limits", where=belief.where, next="see blast_radius.never")
+    component = intent.system.components[when.target]
+    return Arming(component, when.fault, magnitude, when.share, when.draw, intent.blast_radius.cohort, seed)
+
+
+def repeated(experiment: Experiment) -> Experiment:
+    """Return the same run under a new id: same seed, same faults."""
+    return replace(experiment, id=new_id(), rerun_of=experiment.id)

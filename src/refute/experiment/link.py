@@ -1,0 +1,242 @@
+"""The run's end of the link: arms, renews and disarms every process that has joined, and hears what they report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from refute.core.arming import Handle, Landing
+from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError
+from refute.core.link import ADDRESS_VARIABLE, MAX_LINE_BYTES, TOKEN_VARIABLE, Message, decode, encode
+
+_HELLO_S = 5.0
+
+
+@dataclass(eq=False, slots=True)
+class Peer:
+    """One process at the other end.
+
+    Attributes:
+        role: what it said it is.
+        pid: its process id.
+        gone: set once it is lost.
+        landings: what it last said has landed, by handle; it outlives the process.
+    """
+
+    role: str
+    pid: int
+    _writer: asyncio.StreamWriter
+    _waiting: dict[int, asyncio.Future[Message]] = field(default_factory=dict)
+    _last_id: int = 0
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    landings: dict[str, Landing] = field(default_factory=dict)
+
+    async def ask(self, op: str, timeout_s: float = 10.0, **fields: Any) -> Message:
+        """Ask for something and wait for the answer.
+
+        Args:
+            op: operation.
+            timeout_s: how long to wait, seconds.
+            **fields: its arguments.
+
+        Raises:
+            RefuteError: it answered with problems, or not at all (`LINK-LOST`).
+        """
+        self._last_id += 1
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[self._last_id] = answer
+        try:
+            self._writer.write(encode({"id": self._last_id, "op": op, **fields}))
+            message = await asyncio.wait_for(answer, timeout_s)
+        except (OSError, TimeoutError) as error:
+            why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+            raise RefuteError(self._lost(f"{op}: {why}"), exit_code=EXIT_INCONCLUSIVE) from None
+        finally:
+            self._waiting.pop(self._last_id, None)
+        if not message.get("ok") and "problems" in message:
+            raise RefuteError(*(Problem(**problem) for problem in message["problems"]), exit_code=EXIT_INCONCLUSIVE)
+        self.note_landings(message)
+        return message
+
+    def note_landings(self, message: Message) -> None:
+        """Remember what a message says has landed."""
+        self.landings.update({handle: Landing.from_json(data) for handle, data in message.get("landings", {}).items()})
+
+    def answered(self, message: Message) -> None:
+        """Take an answer; one that nobody waits for is dropped."""
+        answer = self._waiting.get(message["id"])
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+    def lost(self) -> None:
+        """Fail whatever still waits: the process is gone."""
+        self.gone.set()
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError("the process is gone"))
+
+    def _lost(self, why: str) -> Problem:
+        return Problem("LINK-LOST", f"the {self.role} process {self.pid} does not answer", seen=why)
+
+
+class Link:
+    """Listens on a private Unix socket; use as an async context manager.
+
+    Args:
+        heard: called with every notice: (peer, message).
+    """
+
+    def __init__(self, heard: Callable[[Peer, Message], None]) -> None:
+        """Listen to nobody yet."""
+        self._heard = heard
+        self._folder = Path(tempfile.mkdtemp(prefix="refute-"))  # mode 0700
+        self._token = secrets.token_urlsafe(24)
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._joined = asyncio.Condition()
+        self._armed: Message | None = None
+        self.peers: list[Peer] = []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that let a child process join."""
+        return {ADDRESS_VARIABLE: str(self._folder / "link"), TOKEN_VARIABLE: self._token}
+
+    async def __aenter__(self) -> Self:
+        path = self._folder / "link"
+        self._server = await asyncio.start_unix_server(self._serve, path, limit=MAX_LINE_BYTES)
+        path.chmod(0o600)
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def joined(self, role: str, timeout_s: float) -> Peer:
+        """Wait for a process of that role.
+
+        Raises:
+            TimeoutError: none came in time.
+        """
+        async with asyncio.timeout(timeout_s), self._joined:
+            await self._joined.wait_for(lambda: any(peer.role == role for peer in self.peers))
+        return next(peer for peer in self.peers if peer.role == role)
+
+    async def arm(self, handles: Sequence[Handle], ttl_s: float) -> None:
+        """Apply all handles in every process, and in those that join later; where one refuses, all are disarmed again.
+
+        Raises:
+            RefuteError: a process refused or is gone.
+        """
+        self.arm_joining(handles, ttl_s)
+        try:
+            await self._ask_all("arm", handles=[handle.to_json() for handle in handles], ttl_s=ttl_s)
+        except RefuteError:
+            await self.disarm()
+            raise
+
+    def arm_joining(self, handles: Sequence[Handle], ttl_s: float) -> None:
+        """Apply all handles in every process that joins from now on, before its first line."""
+        self._armed = {"handles": [handle.to_json() for handle in handles], "ttl_s": ttl_s}
+
+    async def renew_live(self, ttl_s: float) -> None:
+        """Extend the lease in the processes that are left; one that does not answer loses its lease by itself."""
+        for peer in self._live():
+            with contextlib.suppress(RefuteError):
+                await peer.ask("renew", ttl_s=ttl_s)
+
+    async def renew(self, ttl_s: float) -> None:
+        """Extend the lease everywhere.
+
+        Raises:
+            RefuteError: a process is gone, or its lease had ended already (`LINK-LEASE`).
+        """
+        answers = await self._ask_all("renew", ttl_s=ttl_s)
+        if not all(answer["ok"] for answer in answers):
+            raise RefuteError(Problem("LINK-LEASE", "a lease ended before it was renewed"), exit_code=EXIT_INCONCLUSIVE)
+
+    async def disarm(self) -> bool:
+        """Remove everything everywhere.
+
+        Returns:
+            Whether every process proved that it is gone. A process that has died has nothing armed: its hooks died with it.
+        """
+        self._armed = None
+        proven = True
+        for peer in self._live():
+            try:
+                answer = await peer.ask("disarm", timeout_s=5.0)
+            except RefuteError:
+                proven = proven and peer.gone.is_set()
+            else:
+                proven = proven and all(answer["verified"].values())
+        return proven
+
+    def landed(self, handle: Handle) -> Landing:
+        """Return what all processes last said has landed of a handle."""
+        return sum((peer.landings[handle.id] for peer in self.peers if handle.id in peer.landings), Landing())
+
+    async def _ask_all(self, op: str, **fields: Any) -> list[Message]:
+        live = self._live()
+        if not live:
+            raise RefuteError(Problem("LINK-LOST", "no process is left to inject into"), exit_code=EXIT_INCONCLUSIVE)
+        return await asyncio.gather(*(peer.ask(op, **fields) for peer in live))
+
+    def _live(self) -> list[Peer]:
+        return [peer for peer in self.peers if not peer.gone.is_set()]
+
+    async def _let_go(self, peer: Peer) -> None:
+        """Arm a program that has joined and waits to start, as all others are armed; then let it start."""
+        with contextlib.suppress(RefuteError):
+            if self._armed is not None:
+                await peer.ask("arm", **self._armed)
+            await peer.ask("go")
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        peer: Peer | None = None
+        try:
+            peer = await self._welcome(reader, writer)
+            if peer is not None and peer.role == "exec":
+                starting = asyncio.create_task(self._let_go(peer))
+                self._tasks.add(starting)
+                starting.add_done_callback(self._tasks.discard)
+            while peer is not None and (line := await reader.readline()):
+                message = decode(line)
+                if message.get("id") is None:
+                    peer.note_landings(message)
+                    self._heard(peer, message)
+                else:
+                    peer.answered(message)
+        except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
+            pass  # a garbled or broken end is a lost end
+        finally:
+            if peer is not None:
+                peer.lost()
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Peer | None:
+        hello = decode(await asyncio.wait_for(reader.readline(), _HELLO_S))
+        if not secrets.compare_digest(str(hello.get("token", "")), self._token):
+            return None
+        peer = Peer(str(hello.get("role")), int(hello.get("pid", 0)), writer)
+        async with self._joined:
+            self.peers.append(peer)
+            self._joined.notify_all()
+        return peer

@@ -1,0 +1,144 @@
+"""Open-loop load: units start when they are due, whatever has become of the earlier ones."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from refute.core.context import UnitContext, current_unit, shielded
+from refute.core.draws import in_treatment
+from refute.core.intent import Indicator
+from refute.core.outcome import Outcome
+from refute.experiment.cases import Unit
+from refute.experiment.workload import Answerer, call, resolve
+
+_BATCH_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How one phase is driven.
+
+    Attributes:
+        units: how many are started at most.
+        rate_per_s: units a second.
+        cohort: share in treatment.
+        seed: same seed, same cohorts.
+        timeout_s: after it a unit counts as failed.
+    """
+
+    units: int
+    rate_per_s: float
+    cohort: float
+    seed: int
+    timeout_s: float
+
+
+class Generator:
+    """Drives one phase and reports outcomes in batches.
+
+    Args:
+        answer: the workload.
+        indicators: by name; latency needs no function.
+        threads: where synchronous functions run.
+        report: called with (units started so far, outcomes since the last call).
+    """
+
+    def __init__(
+        self,
+        answer: Answerer,
+        indicators: Mapping[str, Indicator],
+        threads: ThreadPoolExecutor,
+        report: Callable[[int, list[Outcome]], Awaitable[None]],
+    ) -> None:
+        """Resolve the indicators' functions."""
+        self._answer = answer
+        self._functions = {name: resolve(indicator.python) for name, indicator in indicators.items() if indicator.python}
+        self._costs = {name for name, indicator in indicators.items() if indicator.kind == "cost"}
+        self._latencies = [name for name, indicator in indicators.items() if indicator.kind == "latency"]
+        self._threads = threads
+        self._report = report
+        self._started = 0
+        self._ended: list[Outcome] = []
+
+    async def run(self, units: Iterator[Unit], load: Load, stop: asyncio.Event) -> None:
+        """Start units until there are enough or `stop` is set, then wait for those under way.
+
+        Args:
+            units: endless.
+            load: how.
+            stop: set to start no more.
+        """
+        self._started = 0
+        reporter = asyncio.create_task(self._report_often())
+        start = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for number in range(load.units):
+                due = start + number / load.rate_per_s
+                if await _set_before(stop, due):
+                    break
+                self._started += 1
+                group.create_task(self._unit(next(units), load, start, due))
+        reporter.cancel()
+        await self._flush()
+
+    async def _unit(self, unit: Unit, load: Load, start: float, due: float) -> None:
+        arm = "treatment" if in_treatment(load.seed, unit.key, load.cohort) else "control"
+        context = UnitContext(unit.key, arm)  # type: ignore[arg-type]
+        current_unit.set(context)
+        answer, error = None, ""
+        try:
+            answer = await asyncio.wait_for(self._answer(unit.case), max(0.001, due + load.timeout_s - time.perf_counter()))
+        except TimeoutError:
+            error = "timeout"
+        except Exception as raised:  # noqa: BLE001 - whatever the system raises is its outcome
+            error = type(raised).__name__
+        latency_s = load.timeout_s if error == "timeout" else time.perf_counter() - due
+        values, cost = await self._measure(unit, answer, error, latency_s)
+        outcome = Outcome(
+            unit.key, unit.cluster, context.arm, unit.journey, unit.index, due - start, latency_s,
+            values, context.eligible(), context.hits(), error, cost,
+        )  # fmt: skip
+        self._ended.append(outcome)
+
+    async def _measure(self, unit: Unit, answer: Any, error: str, latency_s: float) -> tuple[dict[str, float | None], dict[str, float]]:
+        """Evaluate the indicators outside the armed scope; a failed unit is bad in each of them."""
+        shielded.set(True)
+        current_unit.set(None)
+        values: dict[str, float | None] = {}
+        for name, function in self._functions.items():
+            if error:
+                values[name] = 0.0
+                continue
+            try:
+                values[name] = float(await call(function, self._threads, unit.case, answer))
+            except Exception:  # noqa: BLE001 - an indicator that fails is a missing value, and shown as such
+                values[name] = None
+        cost = {name: value for name in self._costs if (value := values.pop(name, None)) is not None}
+        return values | dict.fromkeys(self._latencies, latency_s), cost
+
+    async def _report_often(self) -> None:
+        while True:
+            await asyncio.sleep(_BATCH_S)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        ended, self._ended = self._ended, []
+        await self._report(self._started, ended)
+
+
+async def _set_before(stop: asyncio.Event, due: float) -> bool:
+    """Wait until a unit is due; return True where it must not start any more."""
+    wait_s = due - time.perf_counter()
+    if wait_s <= 0:
+        await asyncio.sleep(0)
+        return stop.is_set()
+    try:
+        await asyncio.wait_for(stop.wait(), wait_s)
+    except TimeoutError:
+        return False
+    return True

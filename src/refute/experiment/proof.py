@@ -1,0 +1,94 @@
+"""What voids a run: a fault that did not land as meant, or a system that was sick before it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from refute.core.arming import Arming, Landing
+from refute.core.measure import measure
+from refute.core.outcome import Outcome
+from refute.experiment.design import Experiment
+from refute.experiment.tape import Tape
+from refute.stats import clopper_pearson, log_e_refute
+
+_LANDING_ALPHA = 0.001
+_UNDELIVERED = 0.9  # share of the hits that must reach the caller: some are under way when the fault is removed
+_MISSING = 0.05
+_FAILED = 0.5
+
+
+def landing_faults(landing: Landing, arming: Arming) -> list[str]:
+    """Return why a landing proves nothing; empty where it is proven.
+
+    The share of eligible draws that was hit must agree with the share asked for, by a Clopper-Pearson interval at 99.9 %.
+
+    Args:
+        landing: what was delivered.
+        arming: what was asked for.
+    """
+    if not landing.eligible:
+        return [nothing_eligible(arming, landing)]
+    faults = []
+    if landing.control_injected:
+        faults.append(f"{landing.control_injected} calls of control units were hit")
+    low, high = clopper_pearson(landing.injected, landing.eligible, _LANDING_ALPHA)
+    if not landing.injected:
+        faults.append(landing.reason or f"none of {landing.eligible} eligible calls was hit")
+    elif high < arming.share * _UNDELIVERED or low > arming.share:
+        seen = f"{landing.injected} of {landing.eligible}"
+        faults.append(f"{seen} eligible calls were hit, which does not agree with a share of {arming.share:.3g}")
+    return faults
+
+
+def nothing_eligible(arming: Arming, landing: Landing) -> str:
+    """Say why nothing could be hit."""
+    target = arming.component.name
+    if landing.reason:
+        return f"no call to {target} that {arming.fault} could hit was seen: {landing.reason}"
+    if landing.unattributed:
+        return f"{landing.unattributed} calls to {target} came from outside any unit (background work is never faulted)"
+    return f"no call to {target} that {arming.fault} could hit was seen: nothing landed"
+
+
+def sick(tape: Tape, experiment: Experiment) -> list[str]:
+    """Return why the system or its instrumentation is not well with no fault applied; empty where it is.
+
+    Args:
+        tape: of a phase without a fault.
+        experiment: with its steady state.
+    """
+    outcomes = tape.outcomes
+    if not outcomes:
+        return ["no unit ended"]
+    failed = Counter(outcome.error for outcome in outcomes if outcome.error)
+    if sum(failed.values()) > _FAILED * len(outcomes):
+        name, _ = failed.most_common(1)[0]
+        return [f"control is sick: {sum(failed.values())} of {len(outcomes)} units failed with no fault applied, mostly by {name}"]
+    return [*_missing(outcomes), *_unsteady(outcomes, experiment)]
+
+
+def _missing(outcomes: list[Outcome]) -> list[str]:
+    names = sorted({name for outcome in outcomes for name in outcome.values})
+    missing = {name: sum(1 for outcome in outcomes if name in outcome.values and outcome.values[name] is None) for name in names}
+    return [
+        f"the indicator {name} could not be evaluated in {count} of {len(outcomes)} units"
+        for name, count in missing.items()
+        if count > _MISSING * len(outcomes)
+    ]
+
+
+def _unsteady(outcomes: list[Outcome], experiment: Experiment) -> list[str]:
+    """Return the steady-state criteria that these units refute."""
+    intent = experiment.intent
+    reasons = []
+    for criterion in intent.steady_holds:
+        one = measure(criterion, intent.indicators)
+        seen = [breach for outcome in outcomes if (not criterion.journey or outcome.journey == criterion.journey)
+                and (breach := one.breach(outcome)) is not None]  # fmt: skip
+        breaches = sum(1 for breach in seen if breach > 0.5)
+        if seen and log_e_refute(breaches, len(seen), one.bound) >= -math.log(intent.alpha):
+            reasons.append(
+                f"control is sick: {criterion.text} does not hold with no fault applied ({breaches} breaches in {len(seen)} units)"
+            )
+    return reasons

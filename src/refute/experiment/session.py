@@ -1,0 +1,211 @@
+"""The workload's process behind its link: set up, driven phase by phase, torn down whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
+from refute.core.intent import Intent
+from refute.core.link import Message
+from refute.core.outcome import Outcome
+from refute.experiment.cases import Unit, draw_units, read_cases
+from refute.experiment.link import Link, Peer
+from refute.experiment.tape import Tape
+from refute.safety.process import ProcessIdentity, identity_of
+
+T = TypeVar("T")
+_JOIN_S = 30.0
+_SETUP_S = 120.0
+_TEARDOWN_S = 10.0
+_DRAIN_S = 5.0
+_TICK_S = 0.1
+
+
+class Session:
+    """One workload process; use as an async context manager.
+
+    Args:
+        intent: what to run.
+        log: file for what the process prints; never read by us, never shared.
+        heard: called with each batch of outcomes: (phase, outcomes as sent).
+    """
+
+    def __init__(self, intent: Intent, log: Path, heard: Callable[[str, list[dict[str, Any]]], None]) -> None:
+        """Start nothing yet."""
+        self._intent = intent
+        self._log = log
+        self._outcomes_heard = heard
+        self._cases = read_cases(intent.workload.cases)
+        self._journeys = {name: journey.share for name, journey in intent.system.journeys.items()}
+        self._process: asyncio.subprocess.Process | None = None
+        self._worker: Peer | None = None
+        self._ready: asyncio.Future[Message] | None = None
+        self._news = asyncio.Event()
+        self._tape: Tape | None = None
+        self._loaded = False
+        self._failure: RefuteError | None = None
+        self.link = Link(self._heard)
+
+    async def __aenter__(self) -> Self:
+        await self.link.__aenter__()
+        try:
+            with self._log.open("ab") as log:
+                self._log.chmod(0o600)
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "refute.experiment.worker",
+                    env={**os.environ, **self.link.environment}, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                    start_new_session=True,
+                )  # fmt: skip
+        except BaseException:
+            await self.link.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        try:
+            await self._end()
+        finally:
+            await self.link.__aexit__()
+
+    @property
+    def worker(self) -> Peer:
+        """The process, once it is set up."""
+        assert self._worker is not None
+        return self._worker
+
+    async def set_up(self) -> dict[str, str]:
+        """Have the workload set up.
+
+        Returns:
+            Versions of what it runs on.
+
+        Raises:
+            RefuteError: it could not be (`WORKLOAD-SETUP`).
+        """
+        self._ready = asyncio.get_running_loop().create_future()
+        workload = self._intent.workload
+        try:
+            self._worker = await self._or_death(self.link.joined("worker", _JOIN_S))
+            await self._worker.ask(
+                "start", folder=str(self._intent.folder.resolve()), kind=workload.kind, target=workload.target, setup=workload.setup,
+                cases=str(workload.cases.resolve()), timeout_s=workload.timeout_s, journeys=self._journeys,
+                indicators=[asdict(indicator) for indicator in self._intent.indicators.values()],
+            )  # fmt: skip
+            ready = await self._or_death(asyncio.wait_for(self._ready, _SETUP_S))
+        except TimeoutError:
+            raise self._failed("WORKLOAD-SETUP", "the workload could not be set up", "not ready in time") from None
+        versions: dict[str, str] = ready["versions"]
+        return versions
+
+    def holders(self) -> list[ProcessIdentity]:
+        """Return the processes in which a fault would live."""
+        return [holder for peer in self.link.peers if (holder := identity_of(peer.pid)) is not None]
+
+    def units(self, phase: str, seed: int) -> Iterator[Unit]:
+        """Return the units of a phase, as the worker draws them too."""
+        return draw_units(self._cases, self._journeys, seed, phase)
+
+    async def drive(self, tape: Tape, seed: int, cohort: float) -> AsyncIterator[None]:
+        """Start a phase's load and yield whenever there may be news, until all its units have ended.
+
+        Args:
+            tape: filled as outcomes come in.
+            seed: same seed, same units and cohorts.
+            cohort: share in treatment, in [0, 1].
+
+        Raises:
+            RefuteError: the process died (`WORKLOAD-DIED`) or its units do not end (`WORKLOAD-STUCK`).
+        """
+        workload = self._intent.workload
+        self._tape, self._loaded = tape, False
+        load = {
+            "units": tape.planned, "rate_per_s": workload.rate_per_s, "cohort": cohort, "seed": seed, "timeout_s": workload.timeout_s,
+        }  # fmt: skip
+        await self.worker.ask("load", phase=tape.phase, load=load)
+        limit_s = tape.planned / workload.rate_per_s + workload.timeout_s + _DRAIN_S
+        until_s = asyncio.get_running_loop().time() + limit_s
+        while not self._loaded:
+            await self._next_news()
+            if asyncio.get_running_loop().time() > until_s:
+                raise self._failed("WORKLOAD-STUCK", f"the {tape.phase} phase does not end", f"not within {limit_s:.0f} s")
+            yield
+
+    async def halt(self) -> None:
+        """Start no more units of this phase; those under way end."""
+        await self.worker.ask("halt")
+
+    async def _or_death(self, wanted: Coroutine[Any, Any, T]) -> T:
+        """Wait for something that the process does, or for the process to die."""
+        assert self._process is not None
+        task, death = asyncio.ensure_future(wanted), asyncio.ensure_future(self._process.wait())
+        try:
+            waiting: set[asyncio.Future[Any]] = {task, death}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise self._failed("WORKLOAD-SETUP", "the workload could not be set up", "its process died")
+            return await task
+        finally:
+            task.cancel()
+            death.cancel()
+
+    async def _next_news(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self.worker.gone.is_set():
+            raise self._failed("WORKLOAD-DIED", "the workload's process died", "")
+        self._news.clear()
+        try:
+            await asyncio.wait_for(self._news.wait(), _TICK_S)
+        except TimeoutError:
+            return
+
+    def _heard(self, _peer: Peer, message: Message) -> None:
+        op = message["op"]
+        if op == "outcomes" and self._tape is not None:
+            self._tape.add(message["started"], [Outcome.from_json(data) for data in message["outcomes"]])
+            self._pass_on(self._tape.phase, message["outcomes"])
+        elif op == "loaded":
+            self._loaded = True
+        elif op in {"ready", "failed"} and self._ready is not None and not self._ready.done():
+            if op == "ready":
+                self._ready.set_result(message)
+            else:
+                problem = replace(Problem(**message["problem"]), next=f"read {self._log}")
+                self._ready.set_exception(RefuteError(problem, exit_code=EXIT_INCONCLUSIVE))
+        self._news.set()
+
+    def _pass_on(self, phase: str, outcomes: list[dict[str, Any]]) -> None:
+        """Hand outcomes on; what goes wrong with them (a full disk) must end the phase, not the link's reader."""
+        try:
+            if outcomes:
+                self._outcomes_heard(phase, outcomes)
+        except RefuteError as error:
+            self._failure = error
+
+    async def _end(self) -> None:
+        """Let the process tear down what it set up; end its whole process group where it does not."""
+        process = self._process
+        if process is None:
+            return
+        for peer in self.link.peers:
+            if not peer.gone.is_set():
+                try:
+                    await peer.ask("end", timeout_s=2.0)
+                except RefuteError:
+                    continue
+        try:
+            await asyncio.wait_for(process.wait(), _TEARDOWN_S)
+        except TimeoutError:
+            os.killpg(process.pid, 9)
+            await process.wait()
+
+    def _failed(self, code: str, what: str, why: str) -> RefuteError:
+        ended = self._process is not None and self._process.returncode is not None
+        seen = "; ".join(filter(None, [why, f"exit code {self._process.returncode}" if ended and self._process else ""]))
+        return refuse(code, what, exit_code=EXIT_INCONCLUSIVE, seen=seen, next=f"read {self._log}")

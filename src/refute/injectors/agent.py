@@ -1,0 +1,168 @@
+"""The injected process's end of the link: arms under a lease, disarms when it ends, whatever became of the other end.
+
+It runs in a thread of its own, so that it works in synchronous and asynchronous programs alike, and when the program is busy.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from refute.core.arming import Handle, Injector
+from refute.core.errors import Problem, RefuteError
+from refute.core.lease import Lease
+from refute.core.link import ADDRESS_VARIABLE, MAX_LINE_BYTES, TOKEN_VARIABLE, Message, decode, encode
+
+Handler = Callable[[Message], Message]
+_TICK_S = 0.05
+
+
+class Agent:
+    """Serves one link.
+
+    Args:
+        connection: connected stream socket.
+        injectors: hands by name.
+        handlers: what else may be asked, by operation.
+        on_end: called once when the other end is gone and everything is disarmed.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        injectors: Mapping[str, Injector],
+        handlers: Mapping[str, Handler] | None = None,
+        on_end: Callable[[], None] | None = None,
+    ) -> None:
+        """Serve nothing yet."""
+        self._connection = connection
+        self._injectors = injectors
+        self._handlers = {"arm": self._arm, "renew": self._renew, "disarm": self._disarm, **(handlers or {})}
+        self._on_end = on_end
+        self._send_lock = threading.Lock()
+        self._handles: list[Handle] = []
+        self._lease: Lease | None = None
+
+    def start(self) -> threading.Thread:
+        """Serve in a daemon thread and return it."""
+        thread = threading.Thread(target=self.serve, name="refute-agent", daemon=True)
+        thread.start()
+        return thread
+
+    def serve(self) -> None:
+        """Serve until the other end is gone; nothing stays armed then."""
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
+        pending = b""
+        try:
+            while (chunk := self._receive(poll)) != b"":
+                *lines, pending = (pending + (chunk or b"")).split(b"\n")
+                if len(pending) > MAX_LINE_BYTES:
+                    break
+                for line in lines:
+                    self._answer(decode(line))
+                self._roll_back_if_ended()
+        except (OSError, ValueError):
+            pass  # a broken or garbled link ends the permission like a closed one
+        finally:
+            self._end()
+
+    def send(self, message: Message) -> bool:
+        """Send a notice; return False where the other end is gone."""
+        try:
+            with self._send_lock:
+                self._connection.sendall(encode(message))
+        except OSError:
+            return False
+        return True
+
+    def _receive(self, poll: select.poll) -> bytes | None:
+        return self._connection.recv(65536) if poll.poll(_TICK_S * 1000) else None
+
+    def _answer(self, message: Message) -> None:
+        handler = self._handlers.get(message.get("op", ""), _unknown)
+        try:
+            answer = {"ok": True, **handler(message)}
+        except RefuteError as error:
+            answer = {"ok": False, "problems": [problem.to_json() for problem in error.problems]}
+        except Exception as error:  # noqa: BLE001 - whatever a hand does, the other end must hear of it
+            problem = Problem("LINK-FAILED", "an injector failed", seen=f"{type(error).__name__}: {error}")
+            answer = {"ok": False, "problems": [problem.to_json()]}
+        self.send({"id": message.get("id"), **answer})
+
+    def _arm(self, message: Message) -> Message:
+        if self._handles:
+            raise RefuteError(Problem("LINK-ARMED", "this process is armed already", next="refute abort"))
+        lease = Lease(message["ttl_s"])
+        self._lease = lease
+        for data in message["handles"]:
+            handle = Handle.from_json(data)
+            self._handles.append(handle)
+            self._injectors[handle.injector].apply(handle, lease)
+        return {}
+
+    def _renew(self, message: Message) -> Message:
+        renewed = self._lease is not None and self._lease.renew(message["ttl_s"])
+        return {"ok": renewed, "landings": self.landings()}
+
+    def _disarm(self, _message: Message) -> Message:
+        verified = self._roll_back()
+        landings = self.landings()
+        self._handles.clear()
+        return {"landings": landings, "verified": verified}
+
+    def landings(self) -> dict[str, Any]:
+        """Return what has landed so far, as JSON, by handle."""
+        return {handle.id: self._injectors[handle.injector].landed(handle).to_json() for handle in self._handles}
+
+    def _roll_back(self) -> dict[str, bool]:
+        if self._lease is not None:
+            self._lease.revoke()
+        return {handle.id: self._roll_back_one(handle) for handle in self._handles}
+
+    def _roll_back_one(self, handle: Handle) -> bool:
+        injector = self._injectors[handle.injector]
+        try:
+            injector.rollback(handle)
+            return injector.verify(handle)
+        except Exception:  # noqa: BLE001 - one that fails must not keep the others armed; unproven is what it then is
+            return False
+
+    def _roll_back_if_ended(self) -> None:
+        if self._lease is not None and self._lease.remaining_s() <= 0:
+            self._roll_back()
+
+    def _end(self) -> None:
+        self._roll_back()
+        self._connection.close()
+        if self._on_end is not None:
+            self._on_end()
+
+
+def _unknown(message: Message) -> Message:
+    raise RefuteError(Problem("LINK-OP", "the link was asked for something unknown", seen=str(message.get("op"))))
+
+
+def connect(role: str, environ: Mapping[str, str] = os.environ) -> socket.socket:
+    """Open the link that the environment names and say hello.
+
+    Args:
+        role: what this process is: `worker`, `exec`.
+        environ: where the address and the token stand.
+
+    Returns:
+        The connected socket.
+
+    Raises:
+        OSError: nobody listens there.
+        KeyError: the environment names no link.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(environ[ADDRESS_VARIABLE])
+    hello = {"op": "hello", "token": environ[TOKEN_VARIABLE], "role": role, "pid": os.getpid()}
+    connection.sendall(encode(hello))
+    return connection

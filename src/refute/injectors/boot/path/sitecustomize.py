@@ -1,0 +1,17 @@
+"""Joins the link that the environment names, then hands over to the sitecustomize that this one hides, if there is one."""
+
+import os
+import sys
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != _HERE]
+sys.modules.pop("sitecustomize", None)
+try:
+    import sitecustomize  # type: ignore[import-not-found]  # noqa: F401 - the one that this file hides
+except ImportError:
+    pass
+
+if "REFUTE_LINK" in os.environ:
+    from refute.injectors.boot.join import join
+
+    join()

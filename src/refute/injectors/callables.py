@@ -1,0 +1,209 @@
+"""Faults in named Python functions: wrapped while armed, the identical object again afterwards."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from refute.core.arming import Arming, Handle, Landing
+from refute.core.errors import refuse
+from refute.core.lease import Lease
+from refute.faults.catalogue import catalogue
+from refute.injectors._armed import Armed, play, play_async
+from refute.injectors._memory import identity_of_arguments
+from refute.injectors._targets import MISSING, Site, Target, UnresolvedError, resolve, sites_of
+from refute.injectors.switch import Switch
+from refute.wire.exchange import PythonCall
+
+_LOCK = threading.RLock()
+_PATCHES: list[_Patch] = []
+"""Functions that are wrapped now, in this process; empty while nothing is armed."""
+_WRAPPERS: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Every wrapper that somebody still refers to."""
+
+
+class CallablesInjector:
+    """Wraps the function that a component's `python` names, and everything in loaded modules that refers to it."""
+
+    name = "callables"
+
+    def __init__(self) -> None:
+        """Arm nothing yet."""
+        self._armed: dict[str, Armed] = {}
+
+    def refuses(self, arming: Arming) -> str:
+        """Say why this injector cannot do it, or return ""; imports the function's module."""
+        component, fault = arming.component, catalogue().get(arming.fault)
+        if not component.python:
+            return f"component {component.name!r} names no python function"
+        if fault is None or fault.strike_python is None:
+            return f"{arming.fault} is not a fault of Python functions"
+        if component.kind not in fault.kinds:
+            return f"{arming.fault} does not apply to a {component.kind}"
+        if (scale := fault.magnitude) is not None and arming.magnitude is not None and not scale.low <= arming.magnitude <= scale.high:
+            return f"magnitude {arming.magnitude:g} {scale.unit} is outside {scale.low:g} to {scale.high:g} {scale.unit}"
+        try:
+            resolve(component.python)
+        except UnresolvedError as error:
+            return str(error)
+        return ""
+
+    def prepare(self, arming: Arming) -> Handle:
+        """Make the handle.
+
+        Raises:
+            RefuteError: it cannot be done (`CALLABLES-REFUSED`).
+        """
+        if reason := self.refuses(arming):
+            raise refuse("CALLABLES-REFUSED", reason, where=arming.component.name)
+        return Handle(self.name, "expiring", {"arming": arming.to_json()})
+
+    def apply(self, handle: Handle, lease: Lease) -> None:
+        """Wrap the function; calls are struck for as long as the lease lasts.
+
+        Raises:
+            RefuteError: the function is no longer there (`CALLABLES-REFUSED`), or the handle is applied (`CALLABLES-TWICE`).
+        """
+        arming = Arming.from_json(handle.data["arming"])
+        if reason := self.refuses(arming):
+            raise refuse("CALLABLES-REFUSED", reason, where=arming.component.name)
+        if handle.id in self._armed:
+            raise refuse("CALLABLES-TWICE", "this handle has been applied before; prepare a new one", seen=handle.id)
+        armed = Armed(Switch(arming, lease), catalogue()[arming.fault])
+        with _LOCK:
+            target = resolve(arming.component.python)
+            patch = next((known for known in _PATCHES if known.covers(target)), None)
+            if patch is None:
+                patch = _Patch(target)
+                patch.put()
+                _PATCHES.append(patch)
+            patch.armed = (*patch.armed, armed)
+            self._armed[handle.id] = armed
+
+    def landed(self, handle: Handle) -> Landing:
+        """Return what has been delivered so far, after the rollback too."""
+        armed = self._armed.get(handle.id)
+        return armed.landing() if armed is not None else Landing(reason="never applied in this process")
+
+    def rollback(self, handle: Handle) -> None:
+        """End the fault, and unwrap the function once no other fault is armed on it."""
+        armed = self._armed.get(handle.id)
+        if armed is None:
+            return
+        armed.off()
+        with _LOCK:
+            for patch in [known for known in _PATCHES if armed in known.armed]:
+                patch.armed = tuple(other for other in patch.armed if other is not armed)
+                if not patch.armed:
+                    patch.restore()
+                    _PATCHES.remove(patch)
+
+    def verify(self, handle: Handle) -> bool:
+        """Say whether nothing in this process is struck, held or wrapped for this handle any more."""
+        armed = self._armed.get(handle.id)
+        if armed is None:
+            return True
+        with _LOCK:
+            if armed.holding or any(armed in patch.armed for patch in _PATCHES):
+                return False
+            try:
+                target = resolve(armed.switch.arming.component.python)
+            except UnresolvedError:
+                return True
+            return target.function not in _WRAPPERS or any(patch.covers(target) for patch in _PATCHES)
+
+
+class _Patch:
+    """One wrapped function, and the faults that are armed on it.
+
+    Args:
+        target: what is wrapped.
+    """
+
+    def __init__(self, target: Target) -> None:
+        """Make the wrapper without putting it anywhere."""
+        self.target = target
+        self.armed: tuple[Armed, ...] = ()
+        self._wrapper = _wrapper_async(self) if target.is_async else _wrapper_sync(self)
+        _WRAPPERS.add(self._wrapper)
+        self._standing: Any = target.binding(self._wrapper)
+        self._sites: list[Site] = []
+
+    def covers(self, target: Target) -> bool:
+        """Say whether a target, perhaps resolved by another name, is this function."""
+        return target.function is self._wrapper or (target.function is self.target.function and target.owner is self.target.owner)
+
+    def put(self) -> None:
+        """Let every reference lead to the wrapper."""
+        self._sites = [] if isinstance(self.target.owner, type) else list(sites_of(self.target.function))
+        setattr(self.target.owner, self.target.attribute, self._standing)
+        for site in self._sites:
+            site.swap(self.target.function, self._wrapper)
+
+    def restore(self) -> None:
+        """Put the original back wherever the wrapper stands, in modules loaded since too."""
+        owner, name, raw = self.target.owner, self.target.attribute, self.target.raw
+        if vars(owner).get(name) is self._standing:
+            if raw is MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, raw)
+        for site in (*self._sites, *sites_of(self._wrapper)):
+            site.swap(self._wrapper, self.target.function)
+        self._sites = []
+
+
+def _wrapper_sync(patch: _Patch) -> Callable[..., Any]:
+    function = patch.target.function
+
+    @functools.wraps(function)
+    def armed_call(*args: Any, **kwargs: Any) -> Any:
+        armed = patch.armed
+        if not armed:
+            return function(*args, **kwargs)
+        identity = identity_of_arguments(args, kwargs)
+
+        def call() -> Any:
+            result = function(*args, **kwargs)
+            for one in armed:
+                one.remember(identity, result)
+            return result
+
+        python_call = PythonCall(patch.target.name, args, kwargs)
+        for one in reversed(armed):
+            if (script := one.script(python_call, identity)) is not None:
+                call = functools.partial(play, script, call, one.wait)
+        return call()
+
+    return armed_call
+
+
+def _wrapper_async(patch: _Patch) -> Callable[..., Any]:
+    function = patch.target.function
+
+    @functools.wraps(function)
+    async def armed_call(*args: Any, **kwargs: Any) -> Any:
+        armed = patch.armed
+        if not armed:
+            return await function(*args, **kwargs)
+        identity = identity_of_arguments(args, kwargs)
+
+        async def call() -> Any:
+            result = await function(*args, **kwargs)
+            for one in armed:
+                one.remember(identity, result)
+            return result
+
+        python_call = PythonCall(patch.target.name, args, kwargs)
+        for one in reversed(armed):
+            if (script := one.script(python_call, identity)) is not None:
+                call = functools.partial(play_async, script, call, one.wait_async)
+        return await call()
+
+    return armed_call
+
+
+INJECTOR = CallablesInjector()

@@ -1,0 +1,287 @@
+"""Carries a fault out on one HTTP exchange, without I/O: an adapter (sync, async, a proxy) does what this script asks for.
+
+The script is a generator. It yields `Hold`, `ASK` and `READ`, is sent what came of them, and returns how to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Protocol
+
+from refute.core.context import UnitContext
+from refute.faults.spec import Fault
+from refute.injectors.switch import Attempt, Hit, Switch
+from refute.wire.codec import Codec, recognise
+from refute.wire.exchange import FRAMING, Call, Failure, Headers, Pause, Reply, Request, Step, StreamRewriter, Strike, without
+from refute.wire.sse import SseSplitter
+
+
+class View(Protocol):
+    """A request as an adapter sees it; what is dear is read when it is asked for."""
+
+    @property
+    def attempt(self) -> int:
+        """Number of the attempt where the client says so, else -1."""
+        ...
+
+    @property
+    def read_timeout_s(self) -> float | None:
+        """Longest silence that the client bears; None for any."""
+        ...
+
+    def identity(self) -> str | int:
+        """Return what stays the same between the attempts of one logical call."""
+        ...
+
+    def request(self) -> Request:
+        """Return the whole request."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Be silent for so long, unless the lease ends; send back True where the whole time passed."""
+
+    seconds: float
+
+
+class Do(Enum):
+    """What else a script asks of its adapter."""
+
+    ASK = "send the request on; send back the reply's head as a `Reply` without body, or throw what it raised"
+    READ = "read upstream's reply to its end; send back the decoded `Reply`"
+
+
+ASK, READ = Do.ASK, Do.READ
+
+Script = Generator[Hold | Do, Any, "Reply | Failure | Pump | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """One armed fault.
+
+    Attributes:
+        fault: what it does.
+        magnitude: how hard.
+        switch: decides and counts.
+    """
+
+    fault: Fault
+    magnitude: float | None
+    switch: Switch
+
+
+def script(aim: Aim, view: View) -> Script | None:
+    """Return the script for one exchange, None where no fault may touch it.
+
+    Args:
+        aim: the armed fault.
+        view: the request.
+    """
+    fault = aim.fault
+    if fault.matches_exchange is not None and not fault.matches_exchange(recognise(view.request())[1]):
+        return None
+    unit = aim.switch.unit_of_call()
+    if unit is None:
+        return None
+    if fault.awaits is not None:
+        return _on_reply(aim, view, unit)
+    attempt = aim.switch.attempt(unit, view.identity(), view.attempt)
+    if attempt is None:
+        return None
+    return _missed(attempt) if attempt.hit is None else _hit(aim, view, attempt, attempt.hit)
+
+
+def _missed(attempt: Attempt) -> Script:
+    """Pass the exchange on; note whether it failed by itself."""
+    try:
+        head = yield ASK
+    except BaseException:
+        attempt.ended(failed=True)
+        raise
+    attempt.ended(failed=head.status >= 400)
+    return None
+
+
+def _hit(aim: Aim, view: View, attempt: Attempt, hit: Hit) -> Script:
+    """Carry out a strike that was decided before the request was sent."""
+    call = recognise(view.request())[1]
+    strike = _strike(aim, call, hit)
+    if strike is None:
+        return (yield from _missed(attempt))
+    if strike.hold_s > 0:
+        ended = yield from _hold(aim, view, hit, strike)
+        if ended is not None:
+            return ended
+    if aim.switch.lease.remaining_s() <= 0:
+        return (yield from _missed(attempt))
+    if strike.instead is not None:
+        aim.switch.delivered(hit, strike.effect)
+        return strike.instead
+    if strike.rewrite_reply is not None or strike.rewrite_stream is not None:
+        head = yield ASK
+        return (yield from _rewritten(aim, head, hit, strike))
+    aim.switch.delivered(hit, strike.effect)
+    return (yield from _missed(attempt))
+
+
+def _hold(aim: Aim, view: View, hit: Hit, strike: Strike) -> Generator[Hold, bool, Failure | None]:
+    """Be silent; say how it ended where the client bears less silence than that."""
+    limit_s = view.read_timeout_s
+    runs_out = limit_s is not None and limit_s <= strike.hold_s
+    try:
+        whole = yield Hold(limit_s if runs_out and limit_s is not None else strike.hold_s)
+    except BaseException:
+        aim.switch.delivered(hit, strike.effect)  # the caller would not wait any longer: it felt the silence
+        raise
+    if whole and runs_out:
+        aim.switch.delivered(hit, strike.effect)
+        return Failure.READ_TIMEOUT
+    return None
+
+
+def _rewritten(aim: Aim, head: Reply, hit: Hit, strike: Strike) -> Script:
+    """Change a reply that came from upstream, as a stream or whole."""
+    if is_stream(head):
+        if strike.rewrite_stream is None:
+            return None
+        pump = Pump(aim.switch)
+        pump.strike(hit, strike)
+        return pump
+    if strike.rewrite_reply is None:
+        return None
+    reply: Reply = yield READ
+    return _changed(aim, reply, hit, strike)
+
+
+def _changed(aim: Aim, reply: Reply, hit: Hit, strike: Strike) -> Reply | None:
+    if strike.rewrite_reply is None or aim.switch.lease.remaining_s() <= 0:
+        return None
+    aim.switch.delivered(hit, strike.effect)
+    return strike.rewrite_reply(reply)
+
+
+def _on_reply(aim: Aim, view: View, unit: UnitContext) -> Script:
+    """Pass the exchange on, and decide once its reply has what the fault awaits."""
+    awaits = aim.fault.awaits
+    head: Reply = yield ASK
+    if awaits is None or not 200 <= head.status < 300 or aim.switch.lease.remaining_s() <= 0:
+        return None
+    codec, call = recognise(view.request())
+
+    def decide() -> tuple[Hit, Strike] | None:
+        attempt = aim.switch.attempt(unit, view.identity(), view.attempt)
+        if attempt is None or attempt.hit is None:
+            return None
+        strike = _strike(aim, call, attempt.hit)
+        return None if strike is None else (attempt.hit, strike)
+
+    if is_stream(head):
+        if awaits.event is None:
+            return None
+        pump = Pump(aim.switch)
+        pump.watch(codec, awaits.event, decide)
+        return pump
+    if awaits.answer is None:
+        return None
+    reply: Reply = yield READ
+    answer = codec.answer(reply)
+    if answer is None or not awaits.answer(answer):
+        return None
+    decided = decide()
+    return None if decided is None else _changed(aim, reply, *decided)
+
+
+def _strike(aim: Aim, call: Call, hit: Hit) -> Strike | None:
+    if aim.fault.strike_exchange is None:
+        return None
+    return aim.fault.strike_exchange(call, aim.magnitude, hit.rng)
+
+
+def is_stream(head: Reply) -> bool:
+    """Say whether a reply is a stream of server-sent events."""
+    return next((value for name, value in head.headers if name.lower() == "content-type"), "").startswith("text/event-stream")
+
+
+class Pump:
+    """Passes a streamed body on: watching for the awaited event, being rewritten, or as it is.
+
+    Feed it decoded bytes. After the steps of one call have been carried out, call `passed`.
+
+    Args:
+        switch: counts the delivery, and knows the lease.
+    """
+
+    def __init__(self, switch: Switch) -> None:
+        """Start by passing everything on."""
+        self._switch = switch
+        self._splitter: SseSplitter | None = None
+        self._rewriter: StreamRewriter | None = None
+        self._hit: Hit | None = None
+        self._effect = ""
+        self._delivered = False
+
+    def strike(self, hit: Hit, strike: Strike) -> None:
+        """Rewrite from here on."""
+        if strike.rewrite_stream is not None:
+            self._rewriter, self._hit, self._effect = strike.rewrite_stream(), hit, strike.effect
+
+    def watch(self, codec: Codec, awaited: Callable[[Any], bool], decide: Callable[[], tuple[Hit, Strike] | None]) -> None:
+        """Pass events on until the awaited one, and decide then."""
+        self._splitter, self._codec, self._awaited, self._decide = SseSplitter(), codec, awaited, decide
+
+    @property
+    def done(self) -> bool:
+        """True once the body is to end here, though upstream may have more."""
+        return self._rewriter is not None and self._rewriter.done
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """Take the next bytes from upstream and return what to pass on now."""
+        if self._rewriter is not None:
+            if self._switch.lease.remaining_s() > 0:
+                return self._rewriter.feed(chunk)
+            chunk = self._rewriter.release() + chunk
+            self._rewriter = None
+        elif self._splitter is not None:
+            return self._watch(self._splitter, chunk)
+        return [chunk]
+
+    def finish(self) -> list[Step]:
+        """Take the end of upstream's body and return what is left to pass on."""
+        if self._rewriter is not None:
+            return self._rewriter.finish()
+        return [self._splitter.rest()] if self._splitter is not None else []
+
+    def passed(self) -> None:
+        """Note that the steps last returned have reached the caller, pauses and all (or that it gave up in one)."""
+        if self._hit is not None and not self._delivered and self._rewriter is not None and self._rewriter.struck:
+            self._delivered = True
+            self._switch.delivered(self._hit, self._effect)
+
+    def _watch(self, splitter: SseSplitter, chunk: bytes) -> list[Step]:
+        blocks = splitter.feed(chunk)
+        for place, block in enumerate(blocks):
+            if self._awaited(self._codec.event(block)):
+                self._splitter = None
+                before, onward = b"".join(blocks[:place]), b"".join(blocks[place:]) + splitter.rest()
+                decided = self._decide()
+                if decided is None:
+                    return [before + onward]
+                self.strike(*decided)
+                return [before, *self.feed(onward)]
+        return [b"".join(blocks)]
+
+
+def limit_pause(step: Pause, read_timeout_s: float | None) -> tuple[Pause, bool]:
+    """Return a pause no longer than the client bears, and whether the client's read time-out ends it."""
+    if read_timeout_s is not None and read_timeout_s <= step.seconds:
+        return replace(step, seconds=read_timeout_s), True
+    return step, False
+
+
+def unpacked(headers: Headers) -> Headers:
+    """Return headers that fit a body which was decoded and is passed on in pieces."""
+    return without(headers, *FRAMING[:2])

@@ -1,0 +1,176 @@
+"""Breaks HTTP calls of the running process: the hands for every fault on an exchange, over httpx and httpx2."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from refute.core.arming import Arming, Handle, Landing
+from refute.core.lease import Lease
+from refute.faults.catalogue import catalogue
+from refute.faults.spec import seams
+from refute.injectors.driver import Aim, script
+from refute.injectors.httpx_adapter import Adapter, HttpxView
+from refute.injectors.httpx_hooks import LIBRARIES, Hooks
+from refute.injectors.sublease import Sublease
+from refute.injectors.switch import Switch
+from refute.injectors.target import Target
+
+_UNHOOKED = ("aiohttp", "requests", "botocore", "urllib3", "http.client")
+_REMEMBERED_LANDINGS = 64
+
+
+class _Armed:
+    """One fault at work in this process."""
+
+    __slots__ = ("aim", "lease", "target")
+
+    def __init__(self, arming: Arming, lease: Lease) -> None:
+        self.target = Target(arming.component)
+        self.lease = Sublease(lease)
+        self.aim = Aim(catalogue()[arming.fault], arming.magnitude, Switch(arming, self.lease))
+
+
+class HttpInjector:
+    """The injector; one for the process, as the libraries' classes are."""
+
+    name = "http"
+
+    def __init__(self) -> None:
+        """Start with nothing armed and nothing hooked."""
+        self._lock = threading.Lock()
+        self._armed: dict[str, _Armed] = {}
+        self._active: tuple[_Armed, ...] = ()
+        self._past: dict[str, Landing] = {}
+        self._hooks = Hooks(self._wrapped)
+
+    def refuses(self, arming: Arming) -> str:
+        """See `Injector.refuses`."""
+        return next(_objections(arming), "")
+
+    def prepare(self, arming: Arming) -> Handle:
+        """See `Injector.prepare`."""
+        return Handle(self.name, "expiring", {"arming": arming.to_json()})
+
+    def apply(self, handle: Handle, lease: Lease) -> None:
+        """See `Injector.apply`; of a handle that is applied already, nothing happens."""
+        with self._lock:
+            if handle.id in self._armed:
+                return
+            self._armed[handle.id] = _Armed(Arming.from_json(handle.data["arming"]), lease)
+            self._active = tuple(self._armed.values())
+            self._hooks.install()
+
+    def landed(self, handle: Handle) -> Landing:
+        """See `Injector.landed`; the last counts of a fault that was rolled back stay known."""
+        armed = self._armed.get(handle.id)
+        return self._past.get(handle.id, Landing()) if armed is None else _explained(armed)
+
+    def rollback(self, handle: Handle) -> None:
+        """See `Injector.rollback`."""
+        with self._lock:
+            armed = self._armed.pop(handle.id, None)
+            if armed is None:
+                return
+            self._active = tuple(self._armed.values())
+            if not self._armed:
+                self._hooks.remove()
+            armed.lease.revoke()
+            self._past[handle.id] = _explained(armed)
+            while len(self._past) > _REMEMBERED_LANDINGS:
+                del self._past[next(iter(self._past))]
+
+    def verify(self, handle: Handle) -> bool:
+        """See `Injector.verify`."""
+        return handle.id not in self._armed and (bool(self._armed) or not (self._hooks.installed() or self._hooks.waiting()))
+
+    def hooks_installed(self) -> int:
+        """Return how many methods of other libraries are hooked now; 0 while nothing is armed."""
+        return self._hooks.installed()
+
+    def _aimed_at(self, request: Any) -> list[_Armed]:
+        """Return what is armed for a request, in the order of arming."""
+        url = request.url
+        scheme, host, port, path = url.scheme, url.host, url.port, url.path
+        header = partial(request.headers.get, default="")
+        return [
+            armed
+            for armed in self._active
+            if armed.target.at(scheme, host, port, path) and armed.target.speaks(request.method, path, header)
+        ]
+
+    def _wrapped(self, library: ModuleType, name: str, original: Any) -> Any:
+        """Return what stands in for a transport's method."""
+        adapter = Adapter(library)
+
+        def handle_request(transport: Any, request: Any) -> Any:
+            ask: Callable[[Any], Any] = partial(original, transport)
+            for armed in self._aimed_at(request):
+                ask = partial(_carry, adapter, armed, ask)
+            return ask(request)
+
+        async def handle_async_request(transport: Any, request: Any) -> Any:
+            ask: Callable[[Any], Any] = partial(original, transport)
+            for armed in self._aimed_at(request):
+                ask = partial(_carry_async, adapter, armed, ask)
+            return await ask(request)
+
+        return handle_request if name == "handle_request" else handle_async_request
+
+
+def _carry(adapter: Adapter, armed: _Armed, ask: Callable[[Any], Any], request: Any) -> Any:
+    todo = script(armed.aim, HttpxView(request))
+    return ask(request) if todo is None else adapter.carry(todo, ask, request, armed.lease)
+
+
+async def _carry_async(adapter: Adapter, armed: _Armed, ask: Callable[[Any], Any], request: Any) -> Any:
+    todo = script(armed.aim, HttpxView(request))
+    return await (ask(request) if todo is None else adapter.carry_async(todo, ask, request, armed.lease))
+
+
+def _objections(arming: Arming) -> Iterator[str]:
+    fault, component = catalogue().get(arming.fault), arming.component
+    if fault is None:
+        yield f"no fault is named {arming.fault}"
+        return
+    if "exchange" not in seams(fault):
+        yield f"{fault.name} does not act on HTTP exchanges"
+    if component.kind not in fault.kinds:
+        yield f"{fault.name} does not apply to a component of kind {component.kind}"
+    if not component.endpoint and component.kind != "llm":
+        yield f"component {component.name} has no endpoint by which to know its calls"
+    if arming.draw == "burst":
+        yield "bursts cannot be drawn yet"
+    if not any(find_spec(library) for library in LIBRARIES):
+        yield f"neither {' nor '.join(LIBRARIES)} is installed; {_others()}"
+
+
+def _explained(armed: _Armed) -> Landing:
+    """Return the counts, with the likely reason where there are none."""
+    landing = armed.aim.switch.landing()
+    seen = landing.eligible or landing.control_eligible or landing.unattributed
+    if seen:
+        return landing
+    return landing + Landing(reason=f"no matching call was seen over {' or '.join(LIBRARIES)}; {_others()}")
+
+
+def _others() -> str:
+    """Say which HTTP libraries the process has loaded that are not hooked."""
+    loaded = [name for name in _UNHOOKED if name in sys.modules]
+    if len(loaded) > 1 and loaded[-1] == "http.client":
+        del loaded[-1]  # the others, and much else, load it
+    return f"loaded but not hooked: {', '.join(loaded)}" if loaded else "no other HTTP library is loaded"
+
+
+INJECTOR = HttpInjector()
+"""The process's injector, found by entry point `http`."""
+
+
+def hooks_installed() -> int:
+    """Return how many methods of other libraries are hooked now; 0 while nothing is armed."""
+    return INJECTOR.hooks_installed()

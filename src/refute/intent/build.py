@@ -1,0 +1,128 @@
+"""Makes an `Intent` from the validated shape of its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from refute.core.arming import Draw
+from refute.core.intent import (
+    Belief,
+    BlastRadius,
+    Environment,
+    ErrorBudget,
+    Indicator,
+    IndicatorKind,
+    Intent,
+    Journey,
+    System,
+    When,
+    Workload,
+)
+from refute.core.system import HAZARDS, Component, Hazard
+from refute.intent import shape as shapes
+from refute.intent.document import Document
+from refute.intent.magnitudes import UnreadableError, magnitude_of
+
+_KINDS: tuple[IndicatorKind, ...] = ("ratio", "latency", "score", "cost")
+
+
+def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict[str, str], digest: str) -> Intent:
+    """Return the intent.
+
+    Args:
+        shape: the valid file.
+        document: for places and for the record.
+        path: the file, absolute.
+        units: unit of the magnitude by fault, for those that have one.
+        digest: SHA-256 of the files' content.
+    """
+    radius = _blast_radius(shape.blast_radius, BlastRadius())
+    owner = shape.system.owner or ""
+    beliefs = [_belief(about, document.where(("beliefs", number)), owner, units) for number, about in enumerate(shape.beliefs)]
+    return Intent(
+        path=path,
+        system=_system(shape),
+        workload=_workload(shape.workload, path.parent),
+        indicators={name: _indicator(name, about) for name, about in shape.indicators.items()},
+        beliefs={belief.id: belief for belief in beliefs},
+        steady_window_s=shape.steady_state.window,
+        steady_holds=tuple(shape.steady_state.holds),
+        stop_when=tuple(shape.stop_when),
+        blast_radius=radius,
+        environments={name: _environment(name, about, radius) for name, about in shape.environments.items()},
+        alpha=shape.verdict.alpha,
+        digest=digest,
+        raw=document.data,
+    )
+
+
+def _system(shape: shapes.IntentShape) -> System:
+    components = {
+        name: Component(name, about.kind, tuple(about.calls), about.endpoint or "", about.python or "")
+        for name, about in shape.system.components.items()
+    }
+    stated = sum(about.share for about in shape.journeys.values() if about.share is not None)
+    silent = sum(about.share is None for about in shape.journeys.values())
+    left = max(0.0, 1 - stated) / silent if silent else 0.0
+    journeys = {
+        name: Journey(name, about.entry, left if about.share is None else about.share, about.value)
+        for name, about in shape.journeys.items()
+    }
+    return System(shape.system.name, components, journeys, shape.system.owner or "")
+
+
+def _workload(about: shapes.WorkloadShape, folder: Path) -> Workload:
+    return Workload(
+        kind="python" if about.python else "http",
+        target=about.python or about.http or "",
+        cases=folder / about.cases,
+        rate_per_s=about.rate,
+        timeout_s=about.timeout,
+        setup=about.setup or "",
+    )
+
+
+def _indicator(name: str, about: shapes.IndicatorShape) -> Indicator:
+    kind = next(kind for kind in _KINDS if getattr(about, kind) is not None)
+    return Indicator(name, kind, "" if kind == "latency" else str(getattr(about, kind)))
+
+
+def _belief(about: shapes.BeliefShape, where: str, owner: str, units: dict[str, str]) -> Belief:
+    when = about.when
+    try:
+        magnitude = magnitude_of(when.magnitude, units.get(when.fault, ""))
+    except UnreadableError:
+        magnitude = None  # told by the checks, which run on every intent that is built
+    return Belief(
+        id=about.id,
+        claim=about.claim,
+        when=When(when.fault, when.target, magnitude, when.share, cast("Draw", when.draw)),
+        then=about.then,
+        confidence=about.confidence,
+        decides=about.decides or "",
+        if_wrong=about.if_wrong,
+        owner=about.owner or owner,
+        among=about.among,
+        depends_on=tuple(about.depends_on),
+        where=where,
+    )
+
+
+def _blast_radius(about: shapes.BlastRadiusShape, base: BlastRadius) -> BlastRadius:
+    """Return the bounds that are stated, with the base's where none are; what is off limits adds up."""
+    budget = about.error_budget
+    stated: dict[str, Any] = {
+        "cohort": about.cohort,
+        "units": about.units,
+        "duration_s": about.duration,
+        "hosts": None if about.hosts is None else frozenset(about.hosts),
+        "error_budget": None if budget is None else ErrorBudget(budget.objective, budget.window, budget.spend),
+        "never": base.never | frozenset(about.never),
+    }
+    return BlastRadius(**{name: getattr(base, name) if value is None else value for name, value in stated.items()})
+
+
+def _environment(name: str, about: shapes.EnvironmentShape, base: BlastRadius) -> Environment:
+    allow = frozenset(cast("list[Hazard]", list(HAZARDS)) if about.allow is None else about.allow)
+    return Environment(name, allow, None if about.blast_radius is None else _blast_radius(about.blast_radius, base))

@@ -1,0 +1,24 @@
+"""Can this design test these claims? Checks on an intent whose shape is valid already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from refute.core.errors import Problem
+from refute.intent.checks.criteria import check_criteria
+from refute.intent.checks.faults import check_faults
+from refute.intent.checks.files import check_files
+from refute.intent.checks.names import check_names
+from refute.intent.checks.safety import check_safety
+from refute.intent.checks.subject import Subject
+
+CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (check_names, check_criteria, check_faults, check_safety, check_files)
+
+
+def check(subject: Subject) -> list[Problem]:
+    """Return everything that keeps this intent from being tested.
+
+    Args:
+        subject: the intent with its places and the catalogue.
+    """
+    return [problem for each in CHECKS for problem in each(subject)]

@@ -1,0 +1,106 @@
+"""Can this fault reach that target, and would the criterion notice?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from refute.core.errors import Problem
+from refute.core.system import Component
+from refute.faults.spec import Fault, Seam, seams
+from refute.intent.checks.subject import Subject
+from refute.intent.document import Steps, listed, shown
+from refute.intent.magnitudes import UnreadableError, magnitude_of, shown_magnitude
+from refute.intent.shape import BeliefShape
+from refute.system.graph import journeys_through, on_path, reachable
+
+_REACHED_BY: dict[Seam, str] = {"exchange": "endpoint", "python": "python"}
+_HAS: dict[Seam, str] = {"exchange": "an `endpoint`", "python": "a `python` reference"}
+
+
+def check_faults(subject: Subject) -> Iterator[Problem]:
+    """Yield a problem for each fault that cannot strike as the belief wants."""
+    for steps, belief in subject.beliefs():
+        fault = subject.faults.get(belief.when.fault)
+        target = subject.intent.system.components.get(belief.when.target)
+        if fault is not None:
+            yield from _magnitude(subject, steps, fault, belief.when.magnitude)
+        if target is not None:
+            yield from _limits(subject, steps, target)
+            yield from _path(subject, steps, belief, target)
+        if fault is not None and target is not None:
+            yield from _kind(subject, steps, fault, target)
+
+
+def _magnitude(subject: Subject, steps: Steps, fault: Fault, written: Any) -> Iterator[Problem]:
+    if written is None:
+        return
+    here, about, seen = (*steps, "when", "magnitude"), fault.magnitude, shown(written)
+    if about is None:
+        what = f"`{fault.name}` has no magnitude: it strikes or it does not"
+        yield subject.problem("MAGNITUDE-NONE", what, here, seen, allowed="no `magnitude`; `share` says how often")
+        return
+    low, high, typical = (shown_magnitude(value, about.unit) for value in (about.low, about.high, about.typical))
+    allowed = f"{low} to {high} ({about.meaning}), typically {typical}"
+    try:
+        value = magnitude_of(written, about.unit)
+    except UnreadableError:
+        what = f"the magnitude of `{fault.name}` is not written in its unit"
+        repaired = f"{written:g} s" if about.unit == "s" and isinstance(written, int | float) else ""
+        yield subject.problem("MAGNITUDE-UNIT", what, here, seen, allowed=allowed, suggestion=repaired)
+        return
+    if value is not None and not about.low <= value <= about.high:
+        yield subject.problem("MAGNITUDE-RANGE", f"the magnitude of `{fault.name}` is out of range", here, seen, allowed=allowed)
+
+
+def _limits(subject: Subject, steps: Steps, target: Component) -> Iterator[Problem]:
+    if target.name in subject.intent.blast_radius.never:
+        what = f"`{target.name}` is off limits: `blast_radius.never` names it"
+        yield subject.problem(
+            "TARGET-OFF-LIMITS", what, (*steps, "when", "target"), target.name, allowed="a component that is not named there"
+        )
+
+
+def _path(subject: Subject, steps: Steps, belief: BeliefShape, target: Component) -> Iterator[Problem]:
+    system, here = subject.intent.system, (*steps, "when", "target")
+    named_anywhere = {journey.entry for journey in system.journeys.values()}.union(*(each.calls for each in system.components.values()))
+    if not system.journeys or not named_anywhere <= system.components.keys():
+        return  # the unknown name has been told; where it leads is unknown too
+    named = system.journeys.get(belief.then.journey)
+    if not journeys_through(system, target.name):
+        entered = " or ".join(dict.fromkeys(journey.entry for journey in system.journeys.values()))
+        what = f"no journey reaches `{target.name}`: a fault there could not be noticed"
+        yield subject.problem("TARGET-UNREACHABLE", what, here, target.name, allowed=f"a component that the `calls` of {entered} lead to")
+    elif named is not None and not on_path(system, named, target.name):
+        what = f"`{target.name}` is on no path of the journey `{named.name}`, whose indicator the criterion reads"
+        allowed = f"on its path: {listed(sorted(reachable(system, named.entry)))}"
+        suggestion = f"{journeys_through(system, target.name)[0]}.{belief.then.indicator}"
+        yield subject.problem("TARGET-PATH", what, here, target.name, allowed=allowed, suggestion=suggestion)
+
+
+def _kind(subject: Subject, steps: Steps, fault: Fault, target: Component) -> Iterator[Problem]:
+    here = (*steps, "when", "fault")
+    if target.kind not in fault.kinds:
+        fitting = [name for name, other in subject.faults.items() if target.kind in other.kinds]
+        what = f"`{fault.name}` does not apply to `{target.name}`, a component of kind {target.kind}"
+        allowed = f"components of kind {listed(sorted(fault.kinds))}"
+        suggestion = next((name for name in fitting if name.partition(".")[2] == fault.name.partition(".")[2]), "")
+        yield subject.problem("FAULT-KIND", what, here, fault.name, allowed=allowed, suggestion=suggestion, next="refute faults")
+        return
+    offered = seams(fault)
+    reached = {seam for seam, key in _REACHED_BY.items() if getattr(target, key)}
+    if offered & reached:
+        return
+    if offered:
+        wanted = sorted(offered)
+        what = (
+            f"`{fault.name}` cannot get at `{target.name}`: it strikes where a component has {' or '.join(_HAS[seam] for seam in wanted)}"
+        )
+        allowed = f"add {' or '.join(f'`{_REACHED_BY[seam]}:`' for seam in wanted)} to `system.components.{target.name}`"
+    else:
+        what, allowed = f"no injector can carry out `{fault.name}` yet", "a fault that strikes HTTP or a Python function"
+    yield subject.problem("FAULT-SEAM", what, here, f"{target.name} is reached by {_how(reached)}", allowed=allowed)
+
+
+def _how(reached: set[Seam]) -> str:
+    return " and ".join(sorted(_REACHED_BY[seam] for seam in reached)) or "neither endpoint nor python"

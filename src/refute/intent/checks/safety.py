@@ -1,0 +1,113 @@
+"""Does the intent stay within what may be risked, and where?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from refute.core.errors import Problem
+from refute.core.intent import BlastRadius, Intent
+from refute.core.units import show_seconds, show_share
+from refute.faults.spec import Fault
+from refute.intent.checks.subject import Subject
+from refute.intent.document import listed
+from refute.intent.shape import BlastRadiusShape
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_PRODUCTION = frozenset({"production", "prod", "live"})
+_NEVER_IN_PRODUCTION = frozenset({"state_write", "data_exposure"})
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*")
+
+
+def check_safety(subject: Subject) -> Iterator[Problem]:
+    """Yield a problem for each thing that is not allowed here, or that would loosen what is."""
+    yield from _hosts(subject)
+    yield from _environments(subject)
+    yield from _hazards(subject)
+
+
+def refused_in(intent: Intent, environment: str, faults: Mapping[str, Fault]) -> dict[str, Problem]:
+    """Return the beliefs that may not be tested in an environment, each with why.
+
+    Args:
+        intent: valid.
+        environment: name of a declared environment.
+        faults: the catalogue.
+
+    Returns:
+        A problem by belief id; beliefs that may be tested are left out.
+    """
+    about = intent.environments[environment]
+    never = intent.blast_radius.never if about.blast_radius is None else about.blast_radius.never
+    refused: dict[str, Problem] = {}
+    for belief in intent.beliefs.values():
+        hazard = faults[belief.when.fault].hazard
+        if hazard not in about.allow:
+            what = f"`{belief.when.fault}` is a hazard that `{environment}` does not allow"
+            refused[belief.id] = Problem("HAZARD-NOT-ALLOWED", what, belief.where, hazard, listed(sorted(about.allow)))
+        elif belief.when.target in never:
+            what = f"`{belief.when.target}` is off limits in `{environment}`"
+            refused[belief.id] = Problem("TARGET-OFF-LIMITS", what, belief.where, belief.when.target)
+    return refused
+
+
+def _hosts(subject: Subject) -> Iterator[Problem]:
+    hosts, steps = subject.intent.blast_radius.hosts, ("blast_radius", "hosts")
+    for number, host in enumerate(subject.shape.blast_radius.hosts or []):
+        if not _HOST.fullmatch(host):
+            what = "a host is a name or an address, without scheme, port or wildcard"
+            yield subject.problem("HOST-SYNTAX", what, (*steps, number), host, allowed="127.0.0.1, staging.example.org")
+    url = subject.intent.workload.target
+    if subject.intent.workload.kind != "http":
+        return
+    host = urlsplit(url).hostname or ""
+    known = {name.lower() for name in hosts} | (_LOOPBACK if hosts & _LOOPBACK else frozenset())
+    if host not in known:
+        what = f"load may not be sent to `{host}`"
+        allowed = f"{listed(sorted(hosts))}; other hosts only where `blast_radius.hosts` names them"
+        yield subject.problem("HOST-NOT-ALLOWED", what, ("workload", "http"), url, allowed=allowed)
+
+
+def _environments(subject: Subject) -> Iterator[Problem]:
+    for name, about in subject.shape.environments.items():
+        loose = sorted(_NEVER_IN_PRODUCTION & set(about.allow or ()))
+        if name.lower() in _PRODUCTION and loose:
+            what = "a rollback does not undo data: such hazards are refused in production"
+            allowed = "availability, wrong_answer"
+            yield subject.problem("HAZARD-PRODUCTION", what, ("environments", name, "allow"), ", ".join(loose), allowed=allowed)
+        if about.blast_radius is not None:
+            yield from _looser(subject, name, about.blast_radius, subject.intent.blast_radius)
+
+
+def _looser(subject: Subject, name: str, stated: BlastRadiusShape, base: BlastRadius) -> Iterator[Problem]:
+    bounds = (
+        ("cohort", stated.cohort, base.cohort, show_share),
+        ("units", stated.units, base.units, str),
+        ("duration", stated.duration, base.duration_s, show_seconds),
+    )
+    for key, value, limit, show in bounds:
+        if value is not None and value > limit:
+            seen, allowed = show(value), f"at most {show(limit)}"
+            yield _loosened(subject, name, key, seen, allowed)
+    extra = sorted(set(stated.hosts or ()) - base.hosts)
+    if extra:
+        yield _loosened(subject, name, "hosts", ", ".join(extra), listed(sorted(base.hosts)))
+    budget, limits = stated.error_budget, base.error_budget
+    if budget is not None and limits is not None and (1 - budget.objective) * budget.spend > (1 - limits.objective) * limits.spend + 1e-12:
+        yield _loosened(subject, name, "error_budget", "more failures than at the top", "the same or fewer")
+
+
+def _loosened(subject: Subject, name: str, key: str, seen: str, allowed: str) -> Problem:
+    what = f"an environment may only tighten: `{key}` of `{name}` is looser than at the top"
+    return subject.problem("ENVIRONMENT-LOOSER", what, ("environments", name, "blast_radius", key), seen, allowed=allowed)
+
+
+def _hazards(subject: Subject) -> Iterator[Problem]:
+    environments = subject.intent.environments
+    for steps, belief in subject.beliefs():
+        fault = subject.faults.get(belief.when.fault)
+        if fault is not None and environments and not any(fault.hazard in about.allow for about in environments.values()):
+            what = f"no environment allows `{fault.name}`, whose hazard is {fault.hazard}"
+            allowed = "; ".join(f"{name}: {listed(sorted(about.allow))}" for name, about in environments.items())
+            yield subject.problem("HAZARD-NOT-ALLOWED", what, (*steps, "when", "fault"), fault.hazard, allowed=allowed)

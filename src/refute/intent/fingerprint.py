@@ -1,0 +1,86 @@
+"""What the answer to a belief depends on, as hashes: when one differs from that of the evidence, the answer may be stale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from refute.core.errors import refuse
+from refute.core.intent import Belief, Intent
+
+_LOOKS_LIKE_PATH = re.compile(r"[/\\*]|\.[A-Za-z][A-Za-z0-9]{0,6}$")
+_IGNORED_FOLDERS = frozenset({"__pycache__", "node_modules"})
+
+
+def fingerprint(intent: Intent, belief: Belief) -> dict[str, str]:
+    """Return a hash for each thing that the answer to a belief depends on.
+
+    Args:
+        intent: the belief's intent.
+        belief: one of its beliefs.
+
+    Returns:
+        SHA-256 in hexadecimal by name: the paths in `depends_on` as written, and `workload`, `cases`, `indicator`, `criterion`,
+        `fault` and `component` from the intent. A word that is no path, such as `model`, has "": its version is not known here.
+
+    Raises:
+        RefuteError: a path does not exist (`DEPENDS-MISSING`) or cannot be read (`FILE-UNREADABLE`).
+    """
+    found = {name: _content(intent.folder, name, belief.where) for name in belief.depends_on}
+    target = intent.system.components[belief.when.target]
+    workload = asdict(intent.workload)
+    del workload["cases"]
+    parts: dict[str, Any] = {
+        "workload": workload,
+        "indicator": asdict(intent.indicators[belief.then.indicator]),
+        "criterion": [belief.then.text, belief.among],
+        "fault": asdict(belief.when),
+        "component": target.to_json(),
+    }
+    found |= {name: _digest(json.dumps(part, sort_keys=True).encode()) for name, part in parts.items()}
+    return found | {"cases": _hash_path(intent.workload.cases, belief.where)}
+
+
+def missing_path(folder: Path, name: str) -> bool:
+    """Say whether a dependency is written like a path and leads nowhere.
+
+    Args:
+        folder: what it is relative to.
+        name: as written.
+    """
+    return bool(_LOOKS_LIKE_PATH.search(name)) and not (folder / name).exists()
+
+
+def _content(folder: Path, name: str, where: str) -> str:
+    if missing_path(folder, name):
+        raise refuse("DEPENDS-MISSING", "the belief depends on a file that does not exist", where=where, seen=name)
+    path = folder / name
+    return _hash_path(path, where) if path.exists() else ""
+
+
+def _hash_path(path: Path, where: str) -> str:
+    try:
+        return _hash_folder(path) if path.is_dir() else _digest(path.read_bytes())
+    except OSError as error:
+        raise refuse("FILE-UNREADABLE", "a file that the belief depends on cannot be read", where=where, seen=str(error)) from None
+
+
+def _hash_folder(folder: Path) -> str:
+    """Hash names and content of all files below a folder, but hidden and compiled ones."""
+    total = hashlib.sha256()
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _IGNORED_FOLDERS)
+        for name in sorted(names):
+            path = Path(root, name)
+            if not name.startswith(".") and not name.endswith(".pyc") and path.is_file():
+                total.update(f"{path.relative_to(folder).as_posix()}\0{_digest(path.read_bytes())}\0".encode())
+    return total.hexdigest()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

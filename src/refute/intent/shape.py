@@ -1,0 +1,196 @@
+"""The shape of an intent file, as models: what keys there are, what each means and what it may hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+
+from refute.core.system import ComponentKind, Hazard
+from refute.intent.values import (
+    Alpha,
+    Amount,
+    Cohort,
+    Confidence,
+    CriterionText,
+    Duration,
+    MagnitudeText,
+    Name,
+    Objective,
+    PositiveShare,
+    Rate,
+    Reference,
+    Reserved,
+    StakeOrMoney,
+    Text,
+    Url,
+    Words,
+    mistake,
+)
+
+VERSION = 1
+
+
+class Part(BaseModel):
+    """A mapping with known keys."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    exactly_one_of: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="after")
+    def _one_is_given(self) -> Part:
+        given = [name for name in self.exactly_one_of if getattr(self, name) is not None]
+        if self.exactly_one_of and len(given) != 1:
+            allowed = f"exactly one of {', '.join(self.exactly_one_of)}"
+            raise mistake("KEY-ONE-OF", f"has {' and '.join(given) or 'none'} of keys that exclude each other", allowed=allowed)
+        return self
+
+
+class ComponentShape(Part):
+    """One part of the system."""
+
+    kind: ComponentKind = Field(description="What sort of component it is; faults apply to kinds.")
+    calls: list[Text] = Field(default=[], description="Names of the components that it calls.")
+    endpoint: Url | None = Field(default=None, description="Base URL at which others reach it.")
+    python: Reference | None = Field(default=None, description="module:function that is called to reach it.")
+
+
+class SystemShape(Part):
+    """What is under test."""
+
+    name: Text = Field(description="Unique for the team.")
+    owner: Text | None = Field(default=None, description="Who answers for the system.")
+    components: dict[Name, ComponentShape] = Field(min_length=1, description="Components by name.")
+    traces: Annotated[Any, Reserved("components learned from OTLP traces", "components and calls, written out")] = None
+
+
+class JourneyShape(Part):
+    """Something that users do with the system."""
+
+    entry: Text = Field(description="Component at which it enters.")
+    share: PositiveShare | None = Field(default=None, description="Share of traffic; what is left is split evenly where none is stated.")
+    value: Amount | None = Field(default=None, description="Worth of one good answer.")
+
+
+class WorkloadShape(Part):
+    """How units are made."""
+
+    exactly_one_of: ClassVar[tuple[str, ...]] = ("python", "http")
+
+    python: Reference | None = Field(default=None, description="module:function that takes a case and answers it.")
+    http: Url | None = Field(default=None, description="URL to which each case is posted as JSON.")
+    command: Annotated[Any, Reserved("workloads that are commands", "`python` or `http`")] = None
+    observe: Annotated[Any, Reserved("observing live traffic", "`python` or `http`")] = None
+    start: Annotated[Any, Reserved("starting the service under test", "a service that already runs")] = None
+    cleanup: Annotated[Any, Reserved("undoing what units wrote")] = None
+    setup: Reference | None = Field(default=None, description="module:function, an async context manager around the whole run.")
+    cases: Text = Field(description="Path of a JSON Lines file, one case a line; each may name its journey and its id.")
+    rate: Rate = Field(description="Units started per time, whatever becomes of them.")
+    unit: Annotated[str, Words("request", conversation="conversations of several turns")] = Field(
+        default="request", description="What is counted."
+    )
+    timeout: Duration = Field(default=30.0, description="After it a unit counts as failed.")
+
+
+class IndicatorShape(Part):
+    """A number per unit."""
+
+    exactly_one_of: ClassVar[tuple[str, ...]] = ("ratio", "latency", "score", "cost")
+
+    ratio: Reference | None = Field(default=None, description="module:function taking (case, answer): is this unit good?")
+    score: Reference | None = Field(default=None, description="module:function taking (case, answer): a number between 0 and 1.")
+    cost: Reference | None = Field(default=None, description="module:function taking (case, answer): what the unit cost.")
+    latency: Literal[True] | None = Field(default=None, description="Seconds from the intended start to the end.")
+    judge: Annotated[Any, Reserved("models that judge answers", "a function under `ratio` or `score`")] = None
+
+
+class SteadyStateShape(Part):
+    """What the indicators look like with no fault."""
+
+    window: Duration = Field(default=120.0, description="How long it is watched before anything is injected.")
+    holds: list[CriterionText] = Field(default=[], description="What must hold; otherwise nothing is injected.")
+
+
+class ErrorBudgetShape(Part):
+    """A service-level objective's budget."""
+
+    objective: Objective = Field(description="Share of good events that was promised.")
+    window: Duration = Field(description="Over which it is counted.")
+    spend: PositiveShare = Field(description="Share of the budget that experiments may spend.")
+
+
+class BlastRadiusShape(Part):
+    """How much may be risked."""
+
+    cohort: Cohort | None = Field(default=None, description="Share of units that see the fault; 50% where not stated.")
+    units: Annotated[int, Field(ge=2)] | None = Field(default=None, description="Treatment and control together; 400 where not stated.")
+    duration: Duration | None = Field(default=None, description="Longest injection; 5 min where not stated.")
+    error_budget: ErrorBudgetShape | None = Field(default=None, description="How much of an error budget may be spent.")
+    never: list[Text] = Field(default=[], description="Components that no fault may touch.")
+    hosts: list[Text] | None = Field(default=None, description="Hosts to which load may be sent; loopback where not stated.")
+
+
+class EnvironmentShape(Part):
+    """Where the system runs; it may only tighten what the file allows."""
+
+    allow: list[Hazard] | None = Field(default=None, description="Hazards allowed here; all where not stated.")
+    blast_radius: BlastRadiusShape | None = Field(default=None, description="Tighter bounds here.")
+    approvals: Annotated[Any, Reserved("approvals by other people")] = None
+    windows: Annotated[Any, Reserved("windows of time in which experiments may run")] = None
+    stop_when: Annotated[Any, Reserved("stop conditions of an environment", "`stop_when` at the top")] = None
+
+
+class WhenShape(Part):
+    """The fault of a belief."""
+
+    fault: Text = Field(description="Name in the catalogue, `family.kind`; `refute faults` lists them.")
+    target: Text = Field(description="Component that it strikes.")
+    magnitude: MagnitudeText | None = Field(default=None, description="How hard, in the fault's unit; its typical one where not stated.")
+    share: PositiveShare = Field(default=1.0, description="Probability that a draw is hit.")
+    draw: Annotated[str, Words("call", "attempt", burst="faults in bursts", conversation="conversations of several turns")] = Field(
+        default="call", description="What is drawn: a call with its retries, or each attempt."
+    )
+
+
+class BeliefShape(Part):
+    """A falsifiable hypothesis with what hangs on it."""
+
+    id: Name = Field(description="Unique within the intent.")
+    claim: Text = Field(description="The belief in words.")
+    when: WhenShape = Field(description="The fault.")
+    then: CriterionText = Field(description="What must hold: [journey.]indicator [pNN|mean] (>= | <= | worse by <=) value.")
+    among: Literal["eligible", "faulted"] = Field(default="eligible", description="Which treatment units the criterion covers.")
+    confidence: Confidence = Field(description="Probability that the claim is true, as you see it now.")
+    decides: Text | None = Field(default=None, description="The decision that hangs on it.")
+    if_wrong: StakeOrMoney = Field(default="medium", description="What it costs if wrong: low, medium, high, severe or an amount of money.")
+    owner: Text | None = Field(default=None, description="Who answers for it; the system's owner where not stated.")
+    depends_on: list[Text] = Field(default=[], description="Files, folders and names that make the answer stale when they change.")
+
+
+class VerdictShape(Part):
+    """How verdicts are reached."""
+
+    alpha: Alpha = Field(default=0.05, description="Error rate a side of a verdict.")
+
+
+def _version(value: Any) -> int:
+    if value is VERSION or (isinstance(value, int) and not isinstance(value, bool) and value == VERSION):
+        return VERSION
+    raise mistake("VERSION-UNKNOWN", "is no version of the intent file that this Refute reads", allowed=str(VERSION))
+
+
+class IntentShape(Part):
+    """What you believe about how a system fails, and everything needed to test it."""
+
+    version: Annotated[int, PlainValidator(_version), WithJsonSchema({"const": VERSION})] = Field(description="Version of this format.")
+    system: SystemShape = Field(description="What is under test: components and calls.")
+    journeys: dict[Name, JourneyShape] = Field(default={}, description="What users do with the system, by name.")
+    workload: WorkloadShape = Field(description="How units are made.")
+    indicators: dict[Name, IndicatorShape] = Field(min_length=1, description="Numbers per unit, by name.")
+    steady_state: SteadyStateShape = Field(default=SteadyStateShape(), description="What must hold with no fault.")
+    stop_when: list[CriterionText] = Field(default=[], description="Bounds that end an experiment at once.")
+    blast_radius: BlastRadiusShape = Field(default=BlastRadiusShape(), description="How much may be risked.")
+    environments: dict[Name, EnvironmentShape] = Field(default={}, description="Where the system runs, by name.")
+    beliefs: list[BeliefShape] = Field(min_length=1, description="What you believe.")
+    verdict: VerdictShape = Field(default=VerdictShape(), description="How verdicts are reached.")
+    judges: Annotated[Any, Reserved("models that judge answers", "functions under `indicators`")] = None

@@ -1,0 +1,76 @@
+"""The kill switch: a file that every run watches, and SIGTERM to the runners themselves."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from refute.safety.process import terminate
+from refute.safety.runs import LiveRun, live_runs
+from refute.safety.state import explained, make_directory, state_directory
+
+Marker = tuple[int, int] | None
+"""What the abort file looked like; only equality counts, so that no clock matters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """What an abort reached.
+
+    Attributes:
+        told: runs that were sent SIGTERM.
+        missed: live runs that could not be told; they see the file.
+    """
+
+    told: tuple[LiveRun, ...]
+    missed: tuple[LiveRun, ...]
+
+
+def abort_marker(state: Path | None = None) -> Marker:
+    """Return what the abort file looks like now; a run takes this down when it starts."""
+    try:
+        found = _path(state).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def abort_requested(since: Marker, state: Path | None = None) -> bool:
+    """Say whether an abort was asked for after a marker was taken; a state directory that cannot be read counts as yes.
+
+    Args:
+        since: from `abort_marker`, when the run started.
+        state: the state directory.
+    """
+    try:
+        marker = abort_marker(state)
+    except OSError:
+        return True
+    return marker is not None and marker != since
+
+
+def request_abort(state: Path | None = None) -> Abort:
+    """Stop every live run of this user on this machine.
+
+    The file is written first, so that a run that starts meanwhile sees it; where it cannot be, the runs are told all the same.
+
+    Raises:
+        RefuteError: the file could not be written (`JOURNAL-…`); runs were told nevertheless.
+    """
+    path = _path(state)
+    try:
+        make_directory(path.parent)
+        with explained(path):
+            fresh = path.with_name(f"abort.{os.getpid()}.{time.monotonic_ns()}")
+            fresh.write_text(f"asked for at {time.time():.3f} by process {os.getpid()}\n")
+            fresh.replace(path)
+    finally:
+        runs = live_runs(state)
+        told = tuple(run for run in runs if run.process.pid != os.getpid() and terminate(run.process))
+    return Abort(told, tuple(run for run in runs if run not in told))
+
+
+def _path(state: Path | None) -> Path:
+    return (state if state is not None else state_directory()) / "abort"

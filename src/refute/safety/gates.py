@@ -1,0 +1,63 @@
+"""Gates: what must be true before anything is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from refute.core.arming import Handle
+from refute.core.errors import Problem
+
+
+class Planned(Protocol):
+    """What gates look at: an experiment that is about to run."""
+
+    @property
+    def handles(self) -> Sequence[Handle]:
+        """Return the handles that it would apply."""
+        ...
+
+
+class Gate(Protocol):
+    """One condition that an experiment must meet."""
+
+    @property
+    def name(self) -> str:
+        """Return what the condition is called in events."""
+        ...
+
+    def refuse(self, planned: Planned) -> Problem | None:
+        """Say why the experiment may not run, or return None where it may."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackNeedsGuardian:
+    """Faults that outlive their process need a guardian that outlives the runner.
+
+    Attributes:
+        guardian: whether one is watching.
+        name: of the gate.
+    """
+
+    guardian: bool = False
+    name: str = "rollback_needs_guardian"
+
+    def refuse(self, planned: Planned) -> Problem | None:
+        """Refuse journalled rollbacks where no guardian is watching."""
+        lasting = [handle for handle in planned.handles if handle.rollback == "journalled"]
+        if self.guardian or not lasting:
+            return None
+        return Problem(
+            "GATE-GUARDIAN",
+            "this fault outlives its process, and the guardian that would remove it is not there yet",
+            seen=f"injector {lasting[0].injector!r}",
+            allowed="faults that end with their lease",
+            next="refute faults",
+        )
+
+
+def refusals(gates: Sequence[Gate], planned: Planned) -> list[tuple[str, Problem]]:
+    """Return the gates that refuse, by name, each with its reason; none where the experiment may run."""
+    return [(gate.name, problem) for gate in gates if (problem := gate.refuse(planned)) is not None]

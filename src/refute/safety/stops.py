@@ -1,0 +1,162 @@
+"""Stop conditions: declared bounds that end an experiment at once, tested so that looking at every unit costs no false alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from refute.core.criterion import Criterion, Relation
+from refute.core.feed import Begun, Feed, Settled
+from refute.core.intent import Intent, Journey
+from refute.core.measure import Measure, measure
+from refute.core.outcome import Slot
+from refute.stats import AbsoluteStop, AbsoluteStopWatch, RelativeStop, RelativeStopWatch
+
+_HOLDS: dict[Relation, Relation] = {"<": ">=", ">": "<=", "worse by >": "worse by <=", "<=": "<=", ">=": ">=", "worse by <=": "worse by <="}
+_CAPS = {"loss", "spend"}
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A stop condition that fired.
+
+    Attributes:
+        condition: as stated.
+        value: what was seen.
+        bound: what is allowed.
+        units: treatment units that had ended by then.
+    """
+
+    condition: str
+    value: float
+    bound: float
+    units: int
+
+
+class Stop(Protocol):
+    """Looks at all units of an injection so far, in the order of their intended start."""
+
+    def see(self, slots: Sequence[Slot]) -> Breach | None:
+        """Return the breach, or None while all is well."""
+        ...
+
+
+class IndicatorStop:
+    """Fires when the condition's opposite is refuted at the given error rate.
+
+    Args:
+        one: reads an outcome as a breach of what should hold.
+        cohort: share in treatment, in [0, 1].
+        alpha: error rate of all conditions together.
+        conditions: how many there are.
+        text: as stated.
+    """
+
+    def __init__(self, one: Measure, cohort: float, alpha: float, conditions: int, text: str) -> None:
+        """Start with nothing seen."""
+        self._measure = one
+        self._cohort = cohort
+        self._text = text
+        self._feed = Feed(one, control=one.relative)
+        self._watch: AbsoluteStopWatch | RelativeStopWatch = (
+            RelativeStop(one.bound, alpha, conditions) if one.relative else AbsoluteStop(one.bound, alpha, conditions)
+        ).watch()
+
+    def see(self, slots: Sequence[Slot]) -> Breach | None:
+        """Return the breach, or None while all is well."""
+        for step in self._feed.read(slots):
+            self._read(step)
+        return self._breach(slots) if self._watch.fired else None
+
+    def _read(self, step: Begun | Settled) -> None:
+        if isinstance(step, Begun):
+            if isinstance(self._watch, RelativeStopWatch):
+                self._watch.begin(treatment=step.treatment, share=self._cohort)
+            else:
+                self._watch.see(step.place, None)
+        elif step.breach is None:
+            self._watch.skip(step.place)
+        else:
+            self._watch.see(step.place, step.breach)
+
+    def _breach(self, slots: Sequence[Slot]) -> Breach:
+        journey = self._measure.criterion.journey
+        treated = [slot.outcome for slot in slots if slot.outcome and slot.arm == "treatment" and (not journey or slot.journey == journey)]
+        known = [breach for outcome in treated if (breach := self._measure.breach(outcome)) is not None]
+        return Breach(self._text, sum(known) / max(1, len(known)), self._measure.bound, len(known))
+
+
+@dataclass(frozen=True, slots=True)
+class LossStop:
+    """Fires when the value of answers lost in treatment, beyond what control loses too, passes a cap.
+
+    Attributes:
+        cap: in money.
+        journeys: with the value of one good answer.
+        text: as stated.
+    """
+
+    cap: float
+    journeys: Mapping[str, Journey]
+    text: str
+
+    def see(self, slots: Sequence[Slot]) -> Breach | None:
+        """Return the breach, or None while all is well."""
+        ended = [slot for slot in slots if slot.outcome is not None]
+        treated = [slot for slot in ended if slot.arm == "treatment"]
+        control = [slot for slot in ended if slot.arm == "control"]
+        excess = sum(map(self._lost, treated))
+        if control:
+            excess -= sum(map(self._lost, control)) * len(treated) / len(control)
+        return Breach(self.text, excess, self.cap, len(treated)) if excess > self.cap else None
+
+    def _lost(self, slot: Slot) -> float:
+        journey = self.journeys.get(slot.journey)
+        if journey is None or journey.value is None or slot.outcome is None:
+            return 0.0
+        ratios = [value for value in slot.outcome.values.values() if value is not None and value == 0]
+        return journey.value.amount if slot.outcome.error or ratios else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpendStop:
+    """Fires when what the run has spent so far, over all phases, passes a cap.
+
+    Attributes:
+        cap: in money.
+        spent: running totals by name, kept by the run; `spend` is read.
+        text: as stated.
+    """
+
+    cap: float
+    spent: Mapping[str, float]
+    text: str
+
+    def see(self, slots: Sequence[Slot]) -> Breach | None:
+        """Return the breach, or None while all is well."""
+        value = self.spent.get("spend", 0.0)
+        return Breach(self.text, value, self.cap, len(slots)) if value > self.cap else None
+
+
+def stops_of(intent: Intent, cohort: float, spent: Mapping[str, float]) -> list[Stop]:
+    """Return the stop conditions of an intent; all tested ones share alpha.
+
+    Args:
+        intent: validated.
+        cohort: share in treatment, in [0, 1].
+        spent: running totals, kept by the run.
+    """
+    tested = [criterion for criterion in intent.stop_when if criterion.indicator not in _CAPS]
+    stops: list[Stop] = [_tested(criterion, intent, cohort, len(tested)) for criterion in tested]
+    for criterion in intent.stop_when:
+        if criterion.indicator == "loss":
+            stops.append(LossStop(criterion.value, intent.system.journeys, criterion.text))
+        elif criterion.indicator == "spend":
+            stops.append(SpendStop(criterion.value, spent, criterion.text))
+    return stops
+
+
+def _tested(criterion: Criterion, intent: Intent, cohort: float, conditions: int) -> Stop:
+    holds = replace(criterion, relation=_HOLDS[criterion.relation])
+    return IndicatorStop(measure(holds, intent.indicators), cohort, intent.alpha, conditions, criterion.text)

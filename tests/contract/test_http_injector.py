@@ -1,0 +1,361 @@
+"""The HTTP injector over real HTTP: what it must do, and all that it must never do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import httpx2
+import openai
+import pytest
+
+from refute.core.arming import Arming
+from refute.core.context import UnitContext, shielded
+from refute.core.lease import Lease
+from refute.core.system import Component
+from refute.faults.catalogue import catalogue
+from refute.injectors import http
+from refute.injectors.switch import adopt_strays
+from servers.calling import armed, ask, called, client_of, unit
+from servers.provider import TEXT, WORDS, openai_events, openai_whole
+
+BODY = {"model": "text", "messages": [{"role": "user", "content": "Where is my order?"}]}
+LIBRARIES = [httpx, httpx2]
+
+
+def post(library, provider, body=BODY, **options):
+    with library.Client(**options) as client:
+        return client.post(f"{provider.url}/v1/chat/completions", json=body)
+
+
+def originals():
+    return [vars(owner)[name] for library in LIBRARIES for owner, name in methods_of(library)]
+
+
+def methods_of(library):
+    return [(library.HTTPTransport, "handle_request"), (library.AsyncHTTPTransport, "handle_async_request")]
+
+
+def test_hooks_exist_only_while_something_is_armed(provider):
+    before = originals()
+    finders = list(sys.meta_path)
+    assert http.hooks_installed() == 0
+    with armed(provider.url, "llm.rate_limit"):
+        assert http.hooks_installed() == 4
+        with armed(provider.url, "llm.delay"):
+            assert http.hooks_installed() == 4
+        assert http.hooks_installed() == 4
+    assert http.hooks_installed() == 0
+    assert all(now is then for now, then in zip(originals(), before, strict=True))
+    assert sys.meta_path == finders
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_plain_client_made_before_arming_is_hit(provider, library):
+    with library.Client() as client, armed(provider.url, "llm.rate_limit") as landing, unit() as context:
+        response = client.post(f"{provider.url}/v1/chat/completions", json=BODY)
+    assert response.status_code == 429
+    assert response.json()["error"]["code"] == "rate_limit_exceeded"
+    assert isinstance(response, library.Response)
+    assert provider.requests == []
+    assert landing().injected == 1
+    assert (context.eligible(), context.hits()) == ({"llm": 1}, {"llm": 1})
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+async def test_plain_async_client_is_hit(provider, library):
+    with armed(provider.url, "llm.rate_limit"), unit():
+        async with library.AsyncClient() as client:
+            response = await client.post(f"{provider.url}/v1/chat/completions", json=BODY)
+    assert response.status_code == 429
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("protocol", ["openai", "anthropic"])
+async def test_default_retries_belong_to_one_logical_call(provider, protocol, mode):
+    with armed(provider.url, "llm.rate_limit", magnitude=0.01) as landing, unit():
+        result = await called(provider.url, protocol, mode, stream=False, max_retries=2)
+    assert type(result).__name__ == "RateLimitError"
+    assert (landing().eligible, landing().injected, landing().effect) == (1, 1, {"status 429": 3})
+
+
+def test_each_attempt_is_drawn_by_itself_where_that_is_asked_for(provider):
+    with armed(provider.url, "llm.rate_limit", draw="attempt") as landing, unit(), pytest.raises(openai.RateLimitError):
+        ask(client_of(provider.url, "openai", "sync", max_retries=2), "openai", stream=False)
+    assert (landing().eligible, landing().injected) == (3, 3)
+
+
+def test_real_retries_of_a_call_that_was_not_hit_are_not_drawn_again(provider):
+    with armed(provider.url, "llm.rate_limit", share=0.0) as landing, unit(), pytest.raises(openai.InternalServerError):
+        ask(client_of(provider.url, "openai", "sync", max_retries=1), "openai", stream=False, model="text-error")
+    assert len(provider.requests) == 2
+    assert (landing().eligible, landing().injected) == (1, 0)
+
+
+def test_a_client_that_numbers_no_attempts_retries_within_the_same_call(provider):
+    with armed(provider.url, "llm.rate_limit") as landing, unit():
+        assert [post(httpx, provider).status_code for _ in range(3)] == [429] * 3
+    assert (landing().eligible, landing().injected, landing().effect) == (1, 1, {"status 429": 3})
+
+
+def test_repeating_a_call_that_went_well_is_another_call(provider):
+    with armed(provider.url, "llm.rate_limit", share=0.0) as landing, unit():
+        assert [post(httpx, provider).status_code for _ in range(3)] == [200] * 3
+    assert landing().eligible == 3
+
+
+def test_share_is_the_share_of_logical_calls(provider):
+    hit = 0
+    with armed(provider.url, "llm.rate_limit", share=0.4) as landing, httpx.Client() as client:
+        for number in range(60):
+            with unit(key=f"case/{number}"):
+                hit += client.post(f"{provider.url}/v1/chat/completions", json=BODY).status_code == 429
+    assert landing().eligible == 60
+    assert landing().injected == hit
+    assert 12 <= hit <= 36
+
+
+@pytest.mark.parametrize("fault", [name for name in catalogue() if name.partition(".")[0] in {"llm", "stream", "content", "toolcall"}])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_control_is_counted_and_gets_the_very_bytes(provider, fault, stream):
+    model = "tools" if fault.startswith("toolcall") else "text"
+    with armed(provider.url, fault) as landing, unit("control") as context:
+        async with httpx.AsyncClient() as client:
+            response = await client.post(f"{provider.url}/v1/chat/completions", json=BODY | {"model": model, "stream": stream})
+    assert response.content == (b"".join(openai_events(model == "tools")) if stream else openai_whole(model == "tools"))
+    eligible = 0 if fault.startswith("stream.") and not stream else 1
+    assert (landing().eligible, landing().control_eligible, landing().control_injected) == (0, eligible, 0)
+    assert context.hits() == {}
+
+
+def test_shielded_and_background_calls_are_never_hit(provider):
+    with armed(provider.url, "llm.rate_limit") as landing:
+        assert post(httpx, provider).status_code == 200
+        assert landing().unattributed == 1
+        with unit():
+            token = shielded.set(True)
+            assert post(httpx, provider).status_code == 200
+            shielded.reset(token)
+    assert (landing().eligible, landing().injected, landing().unattributed) == (0, 0, 1)
+
+
+def test_a_lone_process_owns_its_calls(provider):
+    adopt_strays(UnitContext("process", "treatment"))
+    try:
+        with armed(provider.url, "llm.rate_limit", component=Component("llm", "llm")) as landing:
+            assert post(httpx, provider).status_code == 429
+            assert httpx.get(f"{provider.url}/orders/7").status_code == 200
+    finally:
+        adopt_strays(None)
+    assert (landing().eligible, landing().injected) == (1, 1)
+
+
+def test_what_is_no_call_of_the_component_is_left_alone(provider):
+    with armed(provider.url, "llm.rate_limit") as landing, unit():
+        assert httpx.get(f"{provider.url}/v1/models").status_code == 200
+        assert httpx.get(f"{provider.url}/orders/7").status_code == 200
+    assert landing().eligible == 0
+    assert "not hooked" in landing().reason
+
+
+def test_plain_service_answers_in_plain_words(provider):
+    served = Component("orders", "model_server", endpoint=f"{provider.url.replace('127.0.0.1', 'localhost')}/orders")
+    with armed(provider.url, "llm.rate_limit", component=served), unit():
+        response = httpx.get(f"{provider.url}/orders/7")
+    assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+
+
+def test_expired_lease_hits_nothing(provider):
+    lease = Lease(0.02)
+    time.sleep(0.03)
+    with armed(provider.url, "llm.rate_limit", lease=lease) as landing, unit():
+        assert post(httpx, provider).status_code == 200
+    assert landing().eligible == 0
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_lease_that_ends_wakes_sleepers_and_the_call_goes_on(provider, mode):
+    lease = Lease(10)
+    threading.Timer(0.1, lease.revoke).start()
+    began = time.monotonic()
+    with armed(provider.url, "llm.delay", lease=lease, magnitude=30.0) as landing, unit():
+        result = await called(provider.url, "openai", mode, stream=False, timeout=60)
+    assert result.choices[0].message.content == TEXT
+    assert time.monotonic() - began < 2
+    assert (landing().eligible, landing().injected, landing().effect) == (1, 0, {})
+
+
+def test_rollback_wakes_sleepers_though_the_lease_goes_on(provider):
+    lease = Lease(10)
+    injector = http.INJECTOR
+    handle = injector.prepare(Arming(Component("llm", "llm", endpoint=f"{provider.url}/v1"), "llm.delay", 30.0))
+    injector.apply(handle, lease)
+    threading.Timer(0.1, injector.rollback, [handle]).start()
+    began = time.monotonic()
+    with unit():
+        assert post(httpx, provider, timeout=60).status_code == 200
+    assert time.monotonic() - began < 2
+    assert lease.remaining_s() > 0
+    assert injector.verify(handle)
+    assert (injector.landed(handle).eligible, injector.landed(handle).injected) == (1, 0)
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_stream_under_way_continues_untouched_when_the_lease_ends(provider, mode):
+    lease = Lease(10)
+    with armed(provider.url, "stream.slow_tokens", lease=lease, magnitude=20.0) as landing, unit():
+        threading.Timer(0.15, lease.revoke).start()
+        began = time.monotonic()
+        body = BODY | {"stream": True}
+        if mode == "sync":
+            with httpx.Client(timeout=30) as client:
+                content = client.post(f"{provider.url}/v1/chat/completions", json=body).content
+        else:
+            async with httpx.AsyncClient(timeout=30) as client:
+                content = (await client.post(f"{provider.url}/v1/chat/completions", json=body)).content
+    assert content == b"".join(openai_events(tools=False))
+    assert time.monotonic() - began < 2
+    assert (landing().eligible, landing().injected) == (1, 0)
+
+
+def test_streams_stay_streams(provider):
+    arrivals = []
+    with armed(provider.url, "stream.cut", share=0.0), unit(), httpx.Client() as client:
+        began = time.monotonic()
+        with client.stream("POST", f"{provider.url}/v1/chat/completions", json=BODY | {"model": "text-slow", "stream": True}) as response:
+            arrivals = [(time.monotonic() - began, chunk) for chunk in response.iter_bytes()]
+    assert b"".join(chunk for _, chunk in arrivals) == b"".join(openai_events(tools=False))
+    assert len(arrivals) >= len(WORDS)
+    assert arrivals[0][0] < arrivals[-1][0] / 4
+
+
+def test_cut_stream_closes_upstream_and_the_client_goes_on(provider):
+    with armed(provider.url, "stream.cut"), unit(), httpx.Client() as client:
+        response = client.post(f"{provider.url}/v1/chat/completions", json=BODY | {"model": "text-slow", "stream": True})
+        assert b"[DONE]" not in response.content
+        until = time.monotonic() + 2
+        while not provider.unfinished and time.monotonic() < until:
+            time.sleep(0.01)
+        assert provider.unfinished == 1
+        assert client.get(f"{provider.url}/orders/7").status_code == 200
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize("stream", [False, True])
+def test_compressed_replies_are_rewritten_and_passed_on_right(provider, library, share, stream):
+    body = BODY | {"model": "text-gzip", "stream": stream}
+    with armed(provider.url, "content.truncated", share=share) as landing, unit():
+        response = post(library, provider, body)
+    whole = b"".join(openai_events(tools=False)) if stream else openai_whole(tools=False)
+    if share:
+        assert b'"finish_reason":"length"' in response.content
+        assert response.content != whole
+        assert "content-encoding" not in response.headers
+        assert response.headers.get("content-length", str(len(response.content))) == str(len(response.content))
+    else:
+        assert response.content == whole
+    assert landing().injected == share
+
+
+def test_short_patience_meets_the_transports_own_time_out(provider):
+    began = time.monotonic()
+    with armed(provider.url, "llm.timeout", magnitude=20.0) as landing, unit(), pytest.raises(httpx.ReadTimeout) as caught:
+        post(httpx, provider, timeout=0.1)
+    assert caught.value.request.url.path == "/v1/chat/completions"
+    assert 0.1 <= time.monotonic() - began < 1
+    assert landing().injected == 1
+
+
+def test_a_gap_longer_than_the_clients_patience_ends_its_stream(provider):
+    with armed(provider.url, "stream.slow_tokens", magnitude=20.0) as landing, unit(), pytest.raises(httpx.ReadTimeout):
+        post(httpx, provider, BODY | {"stream": True}, timeout=0.1)
+    assert landing().injected == 1
+
+
+async def test_a_caller_that_gives_up_in_the_delay_has_felt_it(provider):
+    with armed(provider.url, "llm.delay", magnitude=20.0) as landing, unit(), contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await called(provider.url, "openai", "async", stream=False, timeout=60)
+    assert (landing().injected, landing().effect) == (1, {"delay": 1})
+
+
+def test_errors_of_the_provider_itself_are_no_occasion_for_faults_of_replies(provider):
+    with armed(provider.url, "content.truncated") as landing, unit():
+        assert post(httpx, provider, BODY | {"model": "text-error"}).status_code == 500
+    assert landing().eligible == 0
+
+
+def test_answers_without_tool_calls_are_not_eligible_for_bad_arguments(provider):
+    with armed(provider.url, "toolcall.bad_arguments") as landing, unit():
+        for stream in (False, True):
+            assert post(httpx, provider, BODY | {"stream": stream}).status_code == 200
+    assert landing().eligible == 0
+
+
+def test_two_faults_on_one_call(provider):
+    began = time.monotonic()
+    with armed(provider.url, "content.truncated") as truncated, armed(provider.url, "llm.delay", magnitude=0.1) as delayed, unit():
+        response = post(httpx, provider)
+    assert response.json()["choices"][0]["finish_reason"] == "length"
+    assert time.monotonic() - began >= 0.1
+    assert (truncated().injected, delayed().injected) == (1, 1)
+
+
+def test_same_seed_same_faults(provider):
+    def run():
+        with armed(provider.url, "llm.rate_limit", share=0.5, seed=3), httpx.Client() as client:
+            statuses = []
+            for number in range(12):
+                with unit(key=f"case/{number}"):
+                    statuses.append(client.post(f"{provider.url}/v1/chat/completions", json=BODY).status_code)
+            return statuses
+
+    first = run()
+    assert set(first) == {200, 429}
+    assert run() == first
+
+
+def test_refusals_say_why():
+    injector = http.INJECTOR
+    anywhere = Component("llm", "llm")
+    assert injector.refuses(Arming(anywhere, "llm.rate_limit")) == ""
+    assert "no fault is named" in injector.refuses(Arming(anywhere, "llm.nonsense"))
+    assert "kind tool" in injector.refuses(Arming(Component("orders", "tool", endpoint="http://x"), "stream.cut"))
+    assert "no endpoint" in injector.refuses(Arming(Component("guard", "guardrail_model"), "llm.delay"))
+    assert "burst" in injector.refuses(Arming(anywhere, "llm.delay", draw="burst"))
+
+
+def test_missing_libraries_are_a_reason_to_refuse(monkeypatch):
+    monkeypatch.setattr(http, "find_spec", lambda name: None)
+    reason = http.INJECTOR.refuses(Arming(Component("llm", "llm"), "llm.rate_limit"))
+    assert "neither httpx nor httpx2" in reason
+
+
+LATE = """
+import sys
+from refute.core.arming import Arming
+from refute.core.context import UnitContext, current_unit
+from refute.core.lease import Lease
+from refute.core.system import Component
+from refute.injectors.http import INJECTOR, hooks_installed
+handle = INJECTOR.prepare(Arming(Component("llm", "llm"), "llm.rate_limit"))
+INJECTOR.apply(handle, Lease(20))
+assert "httpx" not in sys.modules and "httpx2" not in sys.modules and hooks_installed() == 0
+import httpx, httpx2
+assert hooks_installed() == 4 and type(httpx.__spec__.loader).__module__ != "refute.injectors.httpx_hooks"
+current_unit.set(UnitContext("a/0", "treatment"))
+for library in (httpx, httpx2):
+    assert library.post("http://127.0.0.1:9/v1/chat/completions", json={"model": library.__name__}).status_code == 429
+INJECTOR.rollback(handle)
+assert hooks_installed() == 0 and INJECTOR.verify(handle) and INJECTOR.landed(handle).injected == 2
+"""
+
+
+def test_libraries_imported_after_arming_are_hooked():
+    subprocess.run([sys.executable, "-c", LATE], check=True, timeout=30)

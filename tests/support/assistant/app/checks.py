@@ -1,0 +1,9 @@
+print("imports may print")
+
+
+def answered(case, answer):
+    return answer == case
+
+
+def grounded(case, answer):
+    return answer == case

@@ -1,0 +1,6 @@
+def answer(case):
+    return case
+
+
+def running():
+    return None
