@@ -38,7 +38,7 @@ def account(events: list[Record], intent: Record) -> Record:
         "verdicts": verdicts,
         "landing": _proof(_last(events, "landing"), words.landing),
         "rollback": _proof(_last(events, "rollback"), words.rollback),
-        "stops": [event for event in events if event["event"] == "stop"],
+        "stops": [{**event, "t": event["at"] - _origin(events)} for event in events if event["event"] == "stop"],
         "phases": [{key: value for key, value in phase.items() if key != "outcomes"} for phase in phases],
         "timelines": [{"indicator": name, **series.timeline(phases, name)} for name in _ordered(phases, read)],
         "cohorts": _cohorts(injected),
@@ -51,6 +51,11 @@ def account(events: list[Record], intent: Record) -> Record:
 
 def _last(events: list[Record], kind: str) -> Record:
     return next((event for event in reversed(events) if event["event"] == kind), {})
+
+
+def _origin(events: list[Record]) -> float:
+    """Return when the first phase started, in seconds since the epoch."""
+    return next((float(event["at"]) for event in events if event["event"] == "phase"), 0.0)
 
 
 def _proof(event: Record, write: Any) -> Record | None:
@@ -83,15 +88,14 @@ def _verdict(event: Record, events: list[Record], stated: dict[str, Record]) -> 
 
 def _phases(events: list[Record], target: str) -> list[Record]:
     phases: list[Record] = []
-    origin: float | None = None
+    origin = _origin(events)
     for event in events:
         if event["event"] == "phase" and event["state"] == "started":
-            origin = event["at"] if origin is None else origin
             start = event["at"] - origin
             phases.append({"phase": event["phase"], "from": start, "to": start, "units": 0, "ok": True, "reason": "", "outcomes": []})
         elif event["event"] == "phase" and phases:
             phases[-1] |= {
-                "to": event["at"] - (origin or 0.0),
+                "to": event["at"] - origin,
                 "units": event["units"],
                 "ok": event["ok"],
                 "reason": event.get("reason", ""),

@@ -70,9 +70,10 @@ function timelinePlot(experiment) {
     const show = line.indicator === "latency" ? seconds : isShare ? percent : (value) => value.toPrecision(3);
     const lowest = Math.min(...values);
     return lineChart({
-      label: `${line.indicator} over time in both arms, through ${bands.map((band) => band.label).join(", ")}.`,
+      label: `${line.indicator} over time in both arms, through ${bands.map((band) => band.label).join(", ")}${experiment.stops.length ? "; stopped where the line is" : ""}.`,
       height: 260,
       bands,
+      marks: experiment.stops.map((stop) => ({ x: stop.t })),
       x: { low: 0, high: end, label: "minutes since the first phase", show: clock },
       y: { low: isShare ? Math.max(0, Math.floor(lowest * 10 - 0.5) / 10) : 0, high: isShare ? 1 : Math.max(...values) * 1.1 || 1, show },
       series: [
