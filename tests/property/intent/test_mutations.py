@@ -16,7 +16,7 @@ from refute.intent.codes import CODES
 from support.intents import ASSISTANT, FAULTS, VALID, project
 
 DATA = yaml.safe_load(VALID)
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
