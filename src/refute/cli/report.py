@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from refute.core.errors import RefuteError, refuse
+from refute.core.errors import RefuteError
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -49,14 +49,14 @@ def report(experiment: str, output: Path | None, ledger: Path, *, as_json: bool)
     click.echo(str(written))
 
 
-def _kept(path: Path) -> Iterable[Any]:
-    """Return the events that a ledger keeps.
+def _kept(path: Path) -> Iterator[dict[str, Any]]:
+    """Return the events that a ledger keeps, a forecast with the digest that locked it.
 
     Raises:
-        RefuteError: there is no ledger (`REPORT-NO-LEDGER`).
+        RefuteError: there is no ledger, or it cannot be read.
     """
-    if not path.is_file():
-        raise refuse("REPORT-NO-LEDGER", "there is no ledger here", seen=str(path), allowed="the ledger of a run", next="refute run")
     from refute.ledger import Ledger
 
-    return Ledger.open(path).events()  # type: ignore[no-any-return]
+    with Ledger.open(path, create=False) as ledger:
+        for kept in ledger.events():
+            yield {**kept.record, "digest": kept.digest} if kept.record["event"] == "forecast" else kept.record

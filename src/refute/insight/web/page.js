@@ -58,7 +58,7 @@ function blindSection(model) {
 }
 
 function proof(found, yes, no) {
-  if (!found) return h("li", { class: "none" }, h("b", null, `? ${yes}`), " no proof was recorded");
+  if (!found) return h("li", { class: "none" }, h("b", null, `? ${yes}`), " nothing was recorded: no fault was applied");
   return h("li", { class: found.ok ? "ok" : "bad" }, h("b", null, found.ok ? `✔ ${yes}` : `✘ ${no}`), ` ${found.text}`);
 }
 
