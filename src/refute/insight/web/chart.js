@@ -26,7 +26,7 @@ function path(series, x, y, step) {
 }
 
 // spec: {label, height, x: {low, high, label, show, ticks?}, y: {low, high, show, ticks?}, series: [{name, kind, x, y, step}],
-//        bands: [{from, to, label, kind}], rules: [{y, label}], marks: [{x, label}]}
+//        bands: [{from, to, label, kind}], rules: [{y, label}], marks: [{x}]}
 function lineChart(spec) {
   const legend = h("div", { class: "legend", "aria-hidden": "true" },
     spec.series.map((one) => h("span", { class: `key ${one.kind}` }, svg("svg", { width: 22, height: 8 }, svg("path", { class: `line ${one.kind}`, d: "M0,4H22" })), one.name)));

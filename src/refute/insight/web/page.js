@@ -58,7 +58,7 @@ function blindSection(model) {
 }
 
 function proof(found, yes, no) {
-  if (!found) return h("li", { class: "none" }, h("b", null, `? ${yes}`), " no proof was recorded");
+  if (!found) return h("li", { class: "none" }, h("b", null, `? ${yes}`), " nothing was recorded: no fault was applied");
   return h("li", { class: found.ok ? "ok" : "bad" }, h("b", null, found.ok ? `✔ ${yes}` : `✘ ${no}`), ` ${found.text}`);
 }
 
@@ -81,7 +81,7 @@ function experimentSection(experiment) {
   return h("section", { class: "experiment", id: experiment.id },
     h("h2", null, experiment.summary || experiment.does, h("span", { class: "quiet" }, ` ${experiment.does} · experiment ${experiment.id}`)),
     h("ul", { class: "proofs" }, proof(experiment.landing, "Landed", "Did not land"), proof(experiment.rollback, "Rolled back", "Rollback unproven"),
-      experiment.stops.map((stop) => h("li", { class: "stopped" }, h("b", null, "■ Stopped"), ` ${stop.condition}: ${stop.value.toPrecision(3)} seen after ${stop.units} units; rolled back within ${stop.seconds_to_rollback.toFixed(2)} s`))),
+      experiment.stops.map((stop) => h("li", { class: "stopped" }, h("b", null, "■ Stopped"), ` ${stop.condition}: ${Number(stop.value.toPrecision(3))} seen after ${stop.units} units; rolled back within ${stop.seconds_to_rollback.toFixed(2)} s`))),
     experiment.verdicts.length ? null : h("p", { class: "quiet" }, "This experiment reached no verdict."),
     experiment.verdicts.map((verdict) => verdictBlock(experiment, verdict)),
     h("div", { class: "figures" }, timelinePlot(experiment), latencyPlot(experiment),

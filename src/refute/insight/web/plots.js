@@ -3,6 +3,7 @@
 // Points with their intervals against the bound.
 function cohortPlot(verdict) {
   const sides = [["treatment", verdict, "treatment"], ["control", verdict.control, "control"]].filter(([, side]) => side && side.n);
+  if (!sides.length) return null;
   const bound = verdict.bound + (verdict.relative ? verdict.control.rate || 0 : 0);
   const highest = Math.max(bound * 1.6, ...sides.map(([, side]) => ((side.interval || [0, side.rate])[1]) * 1.08), 0.01);
   const top = Math.min(1.02, highest);
@@ -70,9 +71,10 @@ function timelinePlot(experiment) {
     const show = line.indicator === "latency" ? seconds : isShare ? percent : (value) => value.toPrecision(3);
     const lowest = Math.min(...values);
     return lineChart({
-      label: `${line.indicator} over time in both arms, through ${bands.map((band) => band.label).join(", ")}.`,
+      label: `${line.indicator} over time in both arms, through ${bands.map((band) => band.label).join(", ")}${experiment.stops.length ? "; stopped where the line is" : ""}.`,
       height: 260,
       bands,
+      marks: experiment.stops.map((stop) => ({ x: stop.t })),
       x: { low: 0, high: end, label: "minutes since the first phase", show: clock },
       y: { low: isShare ? Math.max(0, Math.floor(lowest * 10 - 0.5) / 10) : 0, high: isShare ? 1 : Math.max(...values) * 1.1 || 1, show },
       series: [
@@ -148,5 +150,5 @@ function forecastPlot(verdict) {
       h("span", { class: "share" }, percent(forecast[name])), h("span", { class: "mark" }, name === outcome ? "◀ came" : ""));
   });
   const note = verdict.learned ? `${verdict.learned.foreseen[0].toUpperCase()}${verdict.learned.foreseen.slice(1)}.` : "";
-  return figure("Forecast and outcome", `locked before the run as ${forecast.digest.slice(0, 12)}`, h("div", null, h("ul", { class: "forecast" }, rows), h("p", null, note)));
+  return figure("Forecast and outcome", forecast.digest ? `locked before the run as ${forecast.digest}` : "locked before the run", h("div", null, h("ul", { class: "forecast" }, rows), h("p", null, note)));
 }

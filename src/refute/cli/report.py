@@ -1,0 +1,62 @@
+"""`refute report`: one HTML file about the last run, one experiment, or everything that was kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from refute.core.errors import RefuteError
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("experiment", default="last")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write  [default: .refute/report-<EXPERIMENT>.html]"
+)
+@click.option(
+    "--ledger",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path(".refute/ledger.db"),
+    show_default=True,
+    help="Ledger to read.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report's content as JSON instead of a page.")
+def report(experiment: str, output: Path | None, ledger: Path, *, as_json: bool) -> None:
+    """Write a report as one HTML file that needs no network.
+
+    EXPERIMENT is an experiment's id or its start, `last` for the last run, or `all`.
+    """
+    from refute.insight.model import report_model
+    from refute.insight.report import write_report
+    from refute.insight.selection import select
+
+    try:
+        events = select(_kept(ledger), experiment)
+    except RefuteError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(error.exit_code) from None
+    if as_json:
+        text = json.dumps(report_model(events), allow_nan=False)
+        output.write_text(text + "\n", encoding="utf-8") if output else click.echo(text)
+        return
+    written = write_report(events, output or Path(".refute") / f"report-{experiment}.html")
+    click.echo(str(written))
+
+
+def _kept(path: Path) -> Iterator[dict[str, Any]]:
+    """Return the events that a ledger keeps, a forecast with the digest that locked it.
+
+    Raises:
+        RefuteError: there is no ledger, or it cannot be read.
+    """
+    from refute.ledger import Ledger
+
+    with Ledger.open(path, create=False) as ledger:
+        for kept in ledger.events():
+            yield {**kept.record, "digest": kept.digest} if kept.record["event"] == "forecast" else kept.record
