@@ -334,9 +334,7 @@ def test_equal_arms_hold_where_there_are_units_enough():
     treatment = generator.random((500, units)) < 0.5
     breaches = (generator.random((500, units)) < 0.05).astype(float)
     places = bets(relative_edges(treatment, breaches, 0.5, 0.1, 0.05, worse=False), RELATIVE_FRACTIONS)[1]
-    print(
-        f"arms at 5 %, worse by at most 0.1, equal shares: held {share_of(places <= units):.3f}, median unit {np.median(places):.0f}"
-    )
+    print(f"arms at 5 %, worse by at most 0.1, equal shares: held {share_of(places <= units):.3f}, median unit {np.median(places):.0f}")
     assert share_of(places <= units) > 0.95
 
 
