@@ -9,8 +9,6 @@ from typing import Any
 
 import click
 
-from refute.core.errors import RefuteError
-
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -36,11 +34,7 @@ def report(experiment: str, output: Path | None, ledger: Path, *, as_json: bool)
     from refute.insight.report import write_report
     from refute.insight.selection import select
 
-    try:
-        events = select(_kept(ledger), experiment)
-    except RefuteError as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(error.exit_code) from None
+    events = select(_kept(ledger), experiment)
     if as_json:
         text = json.dumps(report_model(events), allow_nan=False)
         output.write_text(text + "\n", encoding="utf-8") if output else click.echo(text)

@@ -58,8 +58,6 @@ class DrawnDisplay:
 
     def _on_phase(self, data: dict[str, Any]) -> None:
         if data["state"] == "started":
-            if data["phase"] == "check":
-                self._console.print()
             self._phase, self._progress = data, None
             self._live = self._live or Live(
                 console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False

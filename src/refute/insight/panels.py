@@ -133,7 +133,12 @@ def experiment_view(data: dict[str, Any]) -> RenderableType:
 def forecast_view(data: dict[str, Any]) -> RenderableType:
     """Return the forecast that was locked."""
     locked = f"  locked as {words.short(data['digest'])}"
-    return facts([("forecast", Text.assemble(words.forecast(one), (locked, QUIET))) for one in data["beliefs"].values()])
+    several = len(data["beliefs"]) > 1
+    rows: list[tuple[str, str | Text]] = [
+        ("forecast", Text.assemble((f"{name}: " if several else "", QUIET), words.forecast(one), (locked, QUIET)))
+        for name, one in data["beliefs"].items()
+    ]
+    return Group(facts(rows), Text(""))
 
 
 def proof_view(label: str, text: str, *, ok: bool) -> RenderableType:

@@ -71,7 +71,7 @@ def measure(name: str, value: float | None) -> str:
     if value is None:
         return "–"
     if name.endswith("latency"):
-        return f"{value:.2f} s"
+        return f"{value:.2f} s" if value >= 0.1 else f"{value * 1000:.0f} ms"
     return percent(value) if 0 <= value <= 1 else f"{value:.3g}"
 
 

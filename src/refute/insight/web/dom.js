@@ -15,7 +15,7 @@ function fill(element, attributes, children) {
 
 // A number keeps its unit on its line.
 function together(text) {
-  return text.replace(/(\d) (%|s|min|bits|units|points|USD)(?!\w)/g, "$1\u00a0$2");
+  return text.replace(/(\d) (%|s|ms|min|bits|units|points|USD)(?!\w)/g, "$1\u00a0$2");
 }
 
 function h(name, attributes, ...children) {
@@ -61,4 +61,4 @@ const percent = (value) => {
   return `${(value * 100).toFixed(1).replace(/\.0$/, "")} %`;
 };
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-const seconds = (value) => (value === null ? "–" : `${value.toFixed(value < 10 ? 2 : 1)} s`);
+const seconds = (value) => (value === null ? "–" : value > 0 && value < 0.1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(value < 10 ? 2 : 1)} s`);
