@@ -158,8 +158,8 @@ class Campaign:
         """
         experiment = design(self.intent, proposal, self.environment, check=not self._checked(), tokens_per_unit=None)
         now = self.standings()
-        marker = abort_marker()
         with registered(self.intent.system.name, experiment.id):
+            marker = abort_marker()
             self._announce(experiment, proposal, rerun_of)
             self._forecast(experiment, proposal, now)
             log = self.ledger.path.parent / "worker.log"
