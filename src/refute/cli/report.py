@@ -9,14 +9,13 @@ from typing import Any
 
 import click
 
+_OUTPUT = "File to write; by default report-EXPERIMENT.html beside the ledger."
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("experiment", default="last")
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write  [default: .refute/report-<EXPERIMENT>.html]"
-)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=_OUTPUT)
 @click.option(
     "--ledger",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -39,7 +38,7 @@ def report(experiment: str, output: Path | None, ledger: Path, *, as_json: bool)
         text = json.dumps(report_model(events), allow_nan=False)
         output.write_text(text + "\n", encoding="utf-8") if output else click.echo(text)
         return
-    written = write_report(events, output or Path(".refute") / f"report-{experiment}.html")
+    written = write_report(events, output or ledger.parent / f"report-{experiment}.html")
     click.echo(str(written))
 
 
