@@ -17,6 +17,7 @@ from refute.core.errors import (
     EXIT_REFUTED,
     EXIT_UNPROVEN_ROLLBACK,
     RefuteError,
+    refuse,
     worst_exit,
 )
 from refute.core.events import Event, EventKind
@@ -106,17 +107,44 @@ class Campaign:
         code = EXIT_HELD if _chosen(plan, wanted, done) else EXIT_INCONCLUSIVE
         while (most is None or len(self.results) < most) and (proposal := _chosen(plan, wanted, done)) is not None:
             done.update(belief.id for belief in proposal.beliefs)
-            try:
-                result = await self.run(proposal)
-            except RefuteError as error:
-                code = worst_exit([code, error.exit_code])
-                for problem in error.problems:
-                    self._tell("problem", **problem.to_json())
-                break
-            if result.interrupted or not result.rolled_back:
+            failed = await self._tried(proposal)
+            code = worst_exit([code, failed])
+            if failed or self.results[-1].interrupted or not self.results[-1].rolled_back:
                 break
             plan = self.plan(question)
         return self.close(code)
+
+    async def rerun(self, experiment: str) -> int:
+        """Repeat a run: same beliefs, same seed, same faults; a model's answers may differ.
+
+        Args:
+            experiment: its id, or `last`.
+
+        Returns:
+            The exit code.
+
+        Raises:
+            RefuteError: the ledger has no such run (`RERUN-UNKNOWN`), or it cannot be run as it was any more (`RERUN-CHANGED`).
+        """
+        known = list(self._kept("experiment"))
+        found = next((event for event in reversed(known) if experiment in {"last", event["experiment"]}), None)
+        if found is None:
+            raise refuse(
+                "RERUN-UNKNOWN", "the ledger has no such run", seen=experiment,
+                allowed=", ".join(event["experiment"] for event in known[-5:]) or "no run is recorded", next="refute run",
+            )  # fmt: skip
+        self.seed = found["seed"]
+        names = {one["id"] for one in found["beliefs"]}
+        plan = self.plan(Question(again=True))
+        same = (one for one in plan.proposals if names <= {belief.id for belief in one.beliefs} and one.arming.to_json() == found["arming"])
+        proposal = next(same, None)
+        if proposal is None:
+            why = next(
+                (one.reason for one in plan.refused if names & {belief.id for belief in one.beliefs}), "the intent has changed since"
+            )
+            raise refuse("RERUN-CHANGED", "the run cannot be repeated as it was", seen=why, next="refute plan --again")
+        self.open()
+        return self.close(await self._tried(proposal, rerun_of=found["experiment"]))
 
     async def run(self, proposal: Proposal, *, rerun_of: str = "") -> Result:
         """Run one experiment: forecast locked first, learned from afterwards.
@@ -140,6 +168,16 @@ class Campaign:
         for belief in experiment.beliefs:
             self._learn(result, belief, now[belief.id])
         return result
+
+    async def _tried(self, proposal: Proposal, *, rerun_of: str = "") -> int:
+        """Run one experiment; where it could not be run, say why and return the exit code for that."""
+        try:
+            await self.run(proposal, rerun_of=rerun_of)
+        except RefuteError as error:
+            for problem in error.problems:
+                self._tell("problem", **problem.to_json())
+            return error.exit_code
+        return EXIT_HELD
 
     def close(self, code: int = EXIT_HELD) -> int:
         """Say what to test next and what the whole came to.

@@ -12,10 +12,11 @@ from refute.core.errors import Problem, RefuteError
 from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
 from refute.core.system import HAZARDS
-from refute.core.units import Money, show_seconds
+from refute.core.units import Money
 from refute.experiment.design import Experiment, aim, new_id, together
 from refute.faults.catalogue import catalogue
 from refute.injectors.registry import choose
+from refute.intent.magnitudes import shown_magnitude
 from refute.learning import Prices, cost_if_wrong, expected_spend, score, value
 from refute.safety.gates import RollbackNeedsGuardian, refusals
 from refute.stats import Answerability, answerable
@@ -250,12 +251,9 @@ def _reasons(beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], bit
 
 
 def show_magnitude(arming: Arming) -> str:
-    """Return an arming's magnitude as people read it, "" where it has none."""
-    fault = catalogue().get(arming.fault)
-    if arming.magnitude is None or fault is None or fault.magnitude is None:
-        return ""
-    unit = fault.magnitude.unit
-    return show_seconds(arming.magnitude) if unit == "s" else f"{arming.magnitude:g}{'' if unit == '1' else f' {unit}'}"
+    """Return an arming's magnitude as people write it, "" where it has none."""
+    fault = catalogue()[arming.fault]
+    return "" if arming.magnitude is None or fault.magnitude is None else shown_magnitude(arming.magnitude, fault.magnitude.unit)
 
 
 def design(intent: Intent, proposal: Proposal, environment: str, *, check: bool, tokens_per_unit: float | None) -> Experiment:

@@ -12,10 +12,11 @@ from refute.cli._campaign import until_signal
 from refute.core.arming import Arming
 from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_UNPROVEN_ROLLBACK, refuse
 from refute.core.system import COMPONENT_KINDS, Component
-from refute.core.units import UnitError, quantity, share
+from refute.core.units import UnitError, share
 from refute.experiment.program import Program, Trial
 from refute.faults.catalogue import find
 from refute.faults.spec import Fault
+from refute.intent.magnitudes import UnreadableError, magnitude_of, shown_magnitude
 from refute.safety.journal import Journal
 
 
@@ -61,7 +62,7 @@ def _component(fault: Fault, endpoint: str, function: str) -> Component:
             "TRY-TARGET", f"{fault.name} strikes a {kind}: say which", seen="neither --endpoint nor --python",
             next=f"refute try --fault {fault.name} --python module:function -- …",
         )  # fmt: skip
-    return Component("target", kind, (), endpoint, function)  # type: ignore[arg-type]
+    return Component("target", kind, (), endpoint, function)
 
 
 def _share(text: str) -> float:
@@ -78,7 +79,15 @@ def _magnitude(fault: Fault, text: str) -> float | None:
         return None
     if not text:
         return fault.magnitude.typical
-    return read_magnitude(fault, text, "--magnitude")
+    spec = fault.magnitude
+    allowed = f"{shown_magnitude(spec.low, spec.unit)} to {shown_magnitude(spec.high, spec.unit)}: {spec.meaning}"
+    try:
+        value = magnitude_of(text, spec.unit)
+    except UnreadableError:
+        value = None
+    if value is None or not spec.low <= value <= spec.high:
+        raise refuse("TRY-MAGNITUDE", f"{fault.name} cannot be that hard", where="--magnitude", seen=text, allowed=allowed)
+    return value
 
 
 def _exit_code(trial: Trial) -> int:
@@ -111,10 +120,16 @@ def _show(fault: Fault, trial: Trial) -> None:
     effects = ", ".join(f"{name} x{count:g}" for name, count in sorted(landing.effect.items()))
     click.echo(f"{landing.injected} injected of {landing.eligible} calls ({effects}); this is what your code did:", err=True)
     click.echo(f"  retries     {_retries(trial)} further attempts of calls that were hit", err=True)
-    seen = ", ".join(f"{name} x{count}" for name, count in sorted(trial.exceptions.items())) or "none of the client library's"
+    seen = ", ".join(f"{name} x{count}" for name, count in _of_the_sdk(trial.exceptions).items()) or "none of the client library's"
     click.echo(f"  exceptions  {seen}", err=True)
     click.echo(f"  exit code   {trial.exit_code}, after {trial.seconds:.1f} s in {trial.processes} Python process(es)", err=True)
     click.echo("  removed     proven" if trial.rolled_back else "  removed     NOT PROVEN: run `refute recover`", err=True)
+
+
+def _of_the_sdk(exceptions: dict[str, int]) -> dict[str, int]:
+    """Return an SDK's own exceptions where it raised any; those of its transport mean nothing to its user then."""
+    own = {name: count for name, count in exceptions.items() if not name.startswith("httpx")}
+    return dict(sorted((own or exceptions).items()))
 
 
 def _why(trial: Trial) -> str:

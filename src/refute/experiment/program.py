@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -56,10 +57,12 @@ class Program:
         command: the program and its arguments.
         arming: the fault, aimed.
         journal: the rollback journal.
+        own_stdout: whether the program writes to our standard output; else to standard error.
     """
 
-    def __init__(self, command: Sequence[str], arming: Arming, journal: Journal) -> None:
+    def __init__(self, command: Sequence[str], arming: Arming, journal: Journal, *, own_stdout: bool = True) -> None:
         """Start nothing yet."""
+        self._stdout = None if own_stdout else sys.stderr
         self._command = list(command)
         self._arming = arming
         self._journal = journal
@@ -94,7 +97,9 @@ class Program:
 
     async def _start(self) -> asyncio.subprocess.Process:
         try:
-            return await asyncio.create_subprocess_exec(*self._command, env=self._environment(), start_new_session=True)
+            return await asyncio.create_subprocess_exec(
+                *self._command, env=self._environment(), stdout=self._stdout, start_new_session=True
+            )
         except OSError as error:
             raise refuse("PROGRAM-START", "the command could not be started", seen=f"{self._command[0]}: {error.strerror}") from None
 

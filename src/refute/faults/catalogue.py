@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -27,3 +28,16 @@ def catalogue() -> dict[str, Fault]:
             raise refuse("FAULT-TWICE", "two faults have the same name", seen=fault.name)
         found[fault.name] = fault
     return dict(sorted(found.items()))
+
+
+def find(name: str) -> Fault:
+    """Return a fault by name.
+
+    Raises:
+        RefuteError: there is none of that name (`FAULT-UNKNOWN`).
+    """
+    faults = catalogue()
+    if name not in faults:
+        close = get_close_matches(name, faults, n=3)
+        raise refuse("FAULT-UNKNOWN", "no such fault is known", seen=name, suggestion=", ".join(close), next="refute faults")
+    return faults[name]

@@ -18,7 +18,7 @@ from refute.injectors.driver import Aim, script
 from refute.injectors.httpx_adapter import Adapter, HttpxView
 from refute.injectors.httpx_hooks import LIBRARIES, Hooks
 from refute.injectors.sublease import Sublease
-from refute.injectors.switch import Switch
+from refute.injectors.switch import Attempt, Switch
 from refute.injectors.target import Target
 
 _UNHOOKED = ("aiohttp", "requests", "botocore", "urllib3", "http.client")
@@ -125,12 +125,32 @@ class HttpInjector:
 
 def _carry(adapter: Adapter, armed: _Armed, ask: Callable[[Any], Any], request: Any) -> Any:
     todo = script(armed.aim, HttpxView(request))
-    return ask(request) if todo is None else adapter.carry(todo, ask, request, armed.lease)
+    if todo is None:
+        return ask(request)
+    if not isinstance(todo, Attempt):
+        return adapter.carry(todo, ask, request, armed.lease)
+    try:
+        response = ask(request)
+    except BaseException:
+        todo.ended(failed=True)
+        raise
+    todo.ended(failed=response.status_code >= 400)
+    return response
 
 
 async def _carry_async(adapter: Adapter, armed: _Armed, ask: Callable[[Any], Any], request: Any) -> Any:
     todo = script(armed.aim, HttpxView(request))
-    return await (ask(request) if todo is None else adapter.carry_async(todo, ask, request, armed.lease))
+    if todo is None:
+        return await ask(request)
+    if not isinstance(todo, Attempt):
+        return await adapter.carry_async(todo, ask, request, armed.lease)
+    try:
+        response = await ask(request)
+    except BaseException:
+        todo.ended(failed=True)
+        raise
+    todo.ended(failed=response.status_code >= 400)
+    return response
 
 
 def _objections(arming: Arming) -> Iterator[str]:

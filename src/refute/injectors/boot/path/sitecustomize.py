@@ -5,11 +5,11 @@ import sys
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != _HERE]
-sys.modules.pop("sitecustomize", None)
+_this = sys.modules.pop("sitecustomize")
 try:
     import sitecustomize  # type: ignore[import-not-found]  # noqa: F401 - the one that this file hides
 except ImportError:
-    pass
+    sys.modules["sitecustomize"] = _this
 
 if "REFUTE_LINK" in os.environ:
     from refute.injectors.boot.join import join
