@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -32,24 +30,13 @@ def report(experiment: str, output: Path | None, ledger: Path, *, as_json: bool)
     from refute.insight.model import report_model
     from refute.insight.report import write_report
     from refute.insight.selection import select
+    from refute.ledger import Ledger
 
-    events = select(_kept(ledger), experiment)
+    with Ledger.open(ledger, create=False) as kept:
+        events = select(kept.events(), experiment)
     if as_json:
         text = json.dumps(report_model(events), allow_nan=False)
         output.write_text(text + "\n", encoding="utf-8") if output else click.echo(text)
         return
     written = write_report(events, output or ledger.parent / f"report-{experiment}.html")
     click.echo(str(written))
-
-
-def _kept(path: Path) -> Iterator[dict[str, Any]]:
-    """Return the events that a ledger keeps, a forecast with the digest that locked it.
-
-    Raises:
-        RefuteError: there is no ledger, or it cannot be read.
-    """
-    from refute.ledger import Ledger
-
-    with Ledger.open(path, create=False) as ledger:
-        for kept in ledger.events():
-            yield {**kept.record, "digest": kept.digest} if kept.record["event"] == "forecast" else kept.record
