@@ -13,14 +13,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("experiment", default="last")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=_OUTPUT)
-@click.option(
-    "--ledger",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path(".refute/ledger.db"),
-    show_default=True,
-    help="Ledger to read.",
-)
+@click.option("-o", "--output", type=_FILE, help=_OUTPUT)
+@click.option("--ledger", type=_FILE, default=Path(".refute/ledger.db"), show_default=True, help="Ledger to read.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report's content as JSON instead of a page.")
 def report(experiment: str, output: Path | None, ledger: Path, *, as_json: bool) -> None:
     """Write a report as one HTML file that needs no network.
