@@ -193,6 +193,16 @@ CODES: dict[str, tuple[str, str, str]] = {
         "The command after -- does not exist or may not be run.",
         "Check its spelling and your PATH.",
     ),
+    "REPORT-EMPTY": (
+        "Nothing to report",
+        "The ledger holds no experiment yet.",
+        "Run one: `refute run`.",
+    ),
+    "REPORT-UNKNOWN": (
+        "No such experiment",
+        "The ledger holds no experiment of that id, or several ids start so.",
+        "Give more of the id, or `last` or `all`: `refute report last`.",
+    ),
     "RUN-CONCURRENT": (
         "Another run on this system is live",
         "Two experiments on one system at once would each see the other's faults, and neither verdict would mean anything.",

@@ -130,7 +130,7 @@ def _ordered(phases: list[Record], first: str) -> list[str]:
 
 
 def _settings(first: Record, intent: Record, verdicts: list[Record]) -> list[list[str]]:
-    versions = first.get("versions") or next((verdict["versions"] for verdict in verdicts if verdict.get("versions")), {})
+    versions: Record = first.get("versions") or next((verdict["versions"] for verdict in verdicts if verdict.get("versions")), {})
     rows = [
         ["fault", words.strike(first)],
         ["cohort", f"{words.percent(first.get('cohort'))} of units in treatment"],

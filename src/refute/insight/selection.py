@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from refute.core.errors import refuse
-from refute.core.events import Event
+from refute.core.events import Event, Recorded
 from refute.insight.model import as_record
 
 Record = dict[str, Any]
 
 
-def select(events: Iterable[Event | Record], which: str = "last") -> list[Record]:
+def select(events: Iterable[Event | Recorded | Record], which: str = "last") -> list[Record]:
     """Return the events that a report is about, oldest first.
 
     Args:
