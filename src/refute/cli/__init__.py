@@ -14,10 +14,13 @@ from refute import __version__
 from refute.core.errors import EXIT_HELD, EXIT_INTERRUPTED, EXIT_USAGE, RefuteError
 
 VERBS: dict[str, tuple[str, str]] = {
+    "demo": ("refute.cli.demo:demo", "Examine an example system, offline, with nothing to set up."),
     "try": ("refute.cli.try_:try_", "Break one thing under your own program or tests."),
     "check": ("refute.cli.check:check", "Check an intent file and its design."),
     "plan": ("refute.cli.plan:plan", "Rank the experiments: what would each teach, at what risk?"),
     "run": ("refute.cli.run:run", "Test beliefs: forecast, baseline, inject, recover, verdict."),
+    "rerun": ("refute.cli.rerun:rerun", "Repeat an experiment with the same faults."),
+    "report": ("refute.cli.report:report", "Write a report as one HTML file."),
     "abort": ("refute.cli.abort:abort", "Stop every live experiment now."),
     "recover": ("refute.cli.recover:recover", "Remove what a dead runner left broken, and prove it."),
     "doctor": ("refute.cli.doctor:doctor", "What is live, and is everything here that is needed?"),
