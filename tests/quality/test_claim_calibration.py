@@ -54,7 +54,10 @@ def calibration_error(forecasts):
 
 
 def test_confidence_is_calibrated_elsewhere():
-    """Close to calibrated in each kind of world, and better over all than with the opinion folded in (on a logarithmic scale both are good)."""
+    """Close to calibrated in each kind of world, and over all better than with the opinion folded in.
+
+    Where worlds are even on a logarithmic scale both are good, and folding is no worse.
+    """
     errors, folded_errors = [], []
     for kind in ("even", "logarithmic", "close"):
         apart, together = forecasts_in(kind, "apart"), forecasts_in(kind, "folded")

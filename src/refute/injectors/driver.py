@@ -21,9 +21,8 @@ from refute.wire.sse import SseSplitter
 class View(Protocol):
     """A request as an adapter sees it; what is dear is read when it is asked for."""
 
-    @property
     def attempt(self) -> int:
-        """Number of the attempt where the client says so, else -1."""
+        """Return the number of the attempt where the client says so, else -1."""
         ...
 
     @property

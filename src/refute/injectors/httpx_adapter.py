@@ -38,7 +38,6 @@ class HttpxView:
         """Keep the request."""
         self._request = request
 
-    @property
     def attempt(self) -> int:
         """See `View.attempt`."""
         return attempt_number(self._request.headers.get(RETRY_COUNT, ""))
@@ -51,8 +50,9 @@ class HttpxView:
     def identity(self) -> int:
         """See `View.identity`; of a long body, its length and both ends."""
         body = _body(self._request)
-        part = body if len(body) <= _WHOLE_BODY else (len(body), body[:_END], body[-_END:])
-        return hash((self._request.method, self._request.url.raw_path, part))
+        if not body:
+            return hash((self._request.method, self._request.url.raw_path))
+        return hash(body if len(body) <= _WHOLE_BODY else (len(body), body[:_END], body[-_END:]))
 
     def codec(self) -> Codec:
         """See `View.codec`."""

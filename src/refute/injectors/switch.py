@@ -145,13 +145,13 @@ class Switch:
                 self._counts["unattributed"] += 1
         return unit
 
-    def attempt(self, unit: UnitContext, identity: str | int, number: int) -> Attempt | None:
+    def attempt(self, unit: UnitContext, identity: str | int, number: int | Callable[[], int]) -> Attempt | None:
         """Decide for a call that is known to be eligible.
 
         Args:
             unit: from `unit_of_call`, which may have been asked earlier and elsewhere.
             identity: see `decide`.
-            number: see `decide`.
+            number: see `decide`; as a function, asked only where it matters.
 
         Returns:
             The attempt, hit or not; None once the lease has ended.
@@ -198,17 +198,19 @@ class Switch:
                 dict(self._effect),
             )
 
-    def _logical_call(self, unit: UnitContext, seen: _Seen, identity: str | int, number: int) -> tuple[_LogicalCall, bool]:
+    def _logical_call(
+        self, unit: UnitContext, seen: _Seen, identity: str | int, number: int | Callable[[], int]
+    ) -> tuple[_LogicalCall, bool]:
         """Return the logical call, and whether this is a further attempt of it."""
         known = seen.calls.get(identity)
-        if known is not None and (number > 0 or (number < 0 and known.failed)):
-            known.tries += 1
-            known.failed = False
-            return known, True
-        call = _LogicalCall(unit.ordinal(self._name, ""))
-        call.tries = max(number, 0)
-        seen.calls.pop(identity, None)
-        seen.calls[identity] = call
+        if known is not None:
+            told = number() if callable(number) else number
+            if told > 0 or (told < 0 and known.failed):
+                known.tries += 1
+                known.failed = False
+                return known, True
+            del seen.calls[identity]
+        call = seen.calls[identity] = _LogicalCall(unit.ordinal(self._name, ""))
         if len(seen.calls) > _REMEMBERED_CALLS:
             del seen.calls[next(iter(seen.calls))]
         return call, False
