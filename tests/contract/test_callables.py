@@ -264,11 +264,14 @@ def test_rollback_is_idempotent_and_verified_and_a_call_in_flight_is_not_gone(ap
         assert not live.injector.verify(handle)
         thread = threading.Thread(target=as_unit, args=("treatment", app.search, "A"))
         thread.start()
-        while not live.injector._armed[handle.id].holding:
+        armed = live.injector._armed[handle.id]
+        while not armed.holding:
             time.sleep(0.005)
-        live.injector.rollback(handle)
-        assert not live.injector.verify(handle)
-        thread.join()
+        with armed._held():  # a second call that takes its time to wake
+            live.injector.rollback(handle)
+            thread.join(5)
+            assert not thread.is_alive()
+            assert not live.injector.verify(handle)
         assert live.injector.verify(handle)
         live.injector.rollback(handle)
 

