@@ -97,12 +97,15 @@ class HttpInjector:
         """Return what is armed for a request, in the order of arming."""
         url = request.url
         scheme, host, port, path = url.scheme, url.host, url.port, url.path
-        header = partial(request.headers.get, default="")
-        return [
-            armed
-            for armed in self._active
-            if armed.target.at(scheme, host, port, path) and armed.target.speaks(request.method, path, header)
-        ]
+        at_endpoint = [armed for armed in self._active if armed.target.at(scheme, host, port, path)]
+        if not at_endpoint:
+            return at_endpoint
+        method = request.method
+
+        def header(name: str) -> str:
+            return str(request.headers.get(name, ""))
+
+        return [armed for armed in at_endpoint if armed.target.speaks(method, path, header)]
 
     def _wrapped(self, library: ModuleType, name: str, original: Any) -> Any:
         """Return what stands in for a transport's method."""
