@@ -262,10 +262,9 @@ def main() -> None:
         if "call_us" in row:
             print(f"\n{row['layer']}: a bare call takes {row['call_us']:.0f} µs of processor time, {row['call_wall_us']:.0f} µs in all")
         else:
+            interval = f"[{row['low_us']:.1f}, {row['high_us']:.1f}]"
             ratio = f"  {row['times_refute']:.1f} x refute" if "times_refute" in row else ""
-            print(
-                f"  {row['tool']:<24} +{row['added_us']:6.1f} µs  [{row['low_us']:.1f}, {row['high_us']:.1f}]  wall +{row['wall_us']:.0f} µs{ratio}"
-            )
+            print(f"  {row['tool']:<24} +{row['added_us']:6.1f} µs  {interval}  wall +{row['wall_us']:.0f} µs{ratio}")
     for tool, reason in missing.items():
         print(f"{tool}: {reason}")
 
