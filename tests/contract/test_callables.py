@@ -121,6 +121,8 @@ CASES = [
     ("tool.timeout_after_commit", "tool", "alookup", 0.02),
     ("tool.wrong_entity", "tool", "lookup", None),
     ("tool.wrong_entity", "tool", "alookup", None),
+    ("retriever.error", "retriever", "search", None),
+    ("retriever.error", "retriever", "asearch", None),
     ("retriever.delay", "retriever", "search", 0.02),
     ("retriever.delay", "retriever", "asearch", 0.02),
     ("retriever.empty", "retriever", "search", None),
@@ -353,10 +355,11 @@ def test_a_bound_method_kept_in_a_module_is_wrapped(app):
 )
 def test_what_cannot_be_wrapped_is_refused_with_a_reason(app, reference, reason):
     wanted = Arming(Component("target", "tool", python=reference), "tool.error")
-    assert reason in CallablesInjector().refuses(wanted)
+    injector = CallablesInjector()
     with pytest.raises(RefuteError) as caught:
-        CallablesInjector().prepare(wanted)
+        injector.apply(injector.prepare(wanted), Lease(5))
     assert caught.value.problems[0].code == "CALLABLES-REFUSED"
+    assert reason in caught.value.problems[0].what
 
 
 def test_a_wrong_fault_kind_or_magnitude_is_refused(app):

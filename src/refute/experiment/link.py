@@ -7,7 +7,7 @@ import contextlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +17,7 @@ from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError
 from refute.core.link import ADDRESS_VARIABLE, MAX_LINE_BYTES, TOKEN_VARIABLE, Message, decode, encode
 
 _HELLO_S = 5.0
+_ANSWER_S = 10.0
 
 
 @dataclass(eq=False, slots=True)
@@ -28,6 +29,8 @@ class Peer:
         pid: its process id.
         gone: set once it is lost.
         landings: what it last said has landed, by handle; it outlives the process.
+        armed: whether it has been asked to arm, and not to disarm since.
+        refused: why it could not be armed the last time, or "".
     """
 
     role: str
@@ -37,8 +40,10 @@ class Peer:
     _last_id: int = 0
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     landings: dict[str, Landing] = field(default_factory=dict)
+    armed: bool = False
+    refused: str = ""
 
-    async def ask(self, op: str, timeout_s: float = 10.0, **fields: Any) -> Message:
+    async def ask(self, op: str, timeout_s: float = _ANSWER_S, **fields: Any) -> Message:
         """Ask for something and wait for the answer.
 
         Args:
@@ -135,14 +140,14 @@ class Link:
         return next(peer for peer in self.peers if peer.role == role)
 
     async def arm(self, handles: Sequence[Handle], ttl_s: float) -> None:
-        """Apply all handles in every process, and in those that join later; where one refuses, all are disarmed again.
+        """Apply all handles in every process, and in those that join later; where the worker refuses, all are disarmed again.
 
         Raises:
-            RefuteError: a process refused or is gone.
+            RefuteError: the worker refused or is gone.
         """
         self.arm_joining(handles, ttl_s)
         try:
-            await self._ask_all("arm", handles=[handle.to_json() for handle in handles], ttl_s=ttl_s)
+            await self._each(self._arm)
         except RefuteError:
             await self.disarm()
             raise
@@ -153,19 +158,17 @@ class Link:
 
     async def renew_live(self, ttl_s: float) -> None:
         """Extend the lease in the processes that are left; one that does not answer loses its lease by itself."""
-        for peer in self._live():
+        for peer in self.live():
             with contextlib.suppress(RefuteError):
                 await peer.ask("renew", ttl_s=ttl_s)
 
     async def renew(self, ttl_s: float) -> None:
-        """Extend the lease everywhere.
+        """Extend the lease wherever one runs.
 
         Raises:
-            RefuteError: a process is gone, or its lease had ended already (`LINK-LEASE`).
+            RefuteError: the worker is gone, or a lease had ended already (`LINK-LEASE`).
         """
-        answers = await self._ask_all("renew", ttl_s=ttl_s)
-        if not all(answer["ok"] for answer in answers):
-            raise RefuteError(Problem("LINK-LEASE", "a lease ended before it was renewed"), exit_code=EXIT_INCONCLUSIVE)
+        await self._each(lambda peer: self._renew(peer, ttl_s))
 
     async def disarm(self) -> bool:
         """Remove everything everywhere.
@@ -174,34 +177,62 @@ class Link:
             Whether every process proved that it is gone. A process that has died has nothing armed: its hooks died with it.
         """
         self._armed = None
-        proven = True
-        for peer in self._live():
-            try:
-                answer = await peer.ask("disarm", timeout_s=5.0)
-            except RefuteError:
-                proven = proven and peer.gone.is_set()
-            else:
-                proven = proven and all(answer["verified"].values())
-        return proven
+        return all(await asyncio.gather(*map(self._disarm, self.live())))
 
     def landed(self, handle: Handle) -> Landing:
-        """Return what all processes last said has landed of a handle."""
-        return sum((peer.landings[handle.id] for peer in self.peers if handle.id in peer.landings), Landing())
+        """Return what all processes last said has landed of a handle, and why where one could not be armed."""
+        return sum((peer.landings.get(handle.id, Landing()) + Landing(reason=peer.refused) for peer in self.peers), Landing())
 
-    async def _ask_all(self, op: str, **fields: Any) -> list[Message]:
-        live = self._live()
-        if not live:
-            raise RefuteError(Problem("LINK-LOST", "no process is left to inject into"), exit_code=EXIT_INCONCLUSIVE)
-        return await asyncio.gather(*(peer.ask(op, **fields) for peer in live))
-
-    def _live(self) -> list[Peer]:
+    def live(self) -> list[Peer]:
+        """Return the processes that are left."""
         return [peer for peer in self.peers if not peer.gone.is_set()]
+
+    async def _each(self, act: Callable[[Peer], Awaitable[None]]) -> None:
+        """Do something in every process at once; what fails is raised when all have answered."""
+        live = self.live()
+        if not any(peer.role == "worker" for peer in live):
+            raise RefuteError(Problem("LINK-LOST", "no process is left to inject into"), exit_code=EXIT_INCONCLUSIVE)
+        for failed in await asyncio.gather(*map(act, live), return_exceptions=True):
+            if isinstance(failed, BaseException):
+                raise failed
+
+    async def _arm(self, peer: Peer) -> None:
+        """Arm a process, once. One that the workload has started may refuse or die; the landing then says why."""
+        if self._armed is None or peer.armed:
+            return
+        peer.armed, peer.refused = True, ""
+        try:
+            await peer.ask("arm", **self._armed)
+        except RefuteError as error:
+            if peer.role == "worker":
+                raise
+            peer.refused = f"a process that the workload started could not be armed: {error.problems[0].seen or error.problems[0].what}"
+
+    async def _renew(self, peer: Peer, ttl_s: float) -> None:
+        if not peer.armed:
+            return
+        try:
+            answer = await peer.ask("renew", timeout_s=_ANSWER_S if peer.role == "worker" else ttl_s / 3, ttl_s=ttl_s)
+        except RefuteError:
+            if peer.role == "worker":
+                raise
+            return  # it has died, or is busy and will say the next time that its lease has ended
+        if not answer["ok"] and peer.armed:
+            problem = Problem("LINK-LEASE", "a lease ended before it was renewed", seen=f"{peer.role} process {peer.pid}")
+            raise RefuteError(problem, exit_code=EXIT_INCONCLUSIVE)
+
+    async def _disarm(self, peer: Peer) -> bool:
+        peer.armed = False
+        try:
+            answer = await peer.ask("disarm", timeout_s=5.0)
+        except RefuteError:
+            return peer.gone.is_set()
+        return all(answer["verified"].values())
 
     async def _let_go(self, peer: Peer) -> None:
         """Arm a program that has joined and waits to start, as all others are armed; then let it start."""
         with contextlib.suppress(RefuteError):
-            if self._armed is not None:
-                await peer.ask("arm", **self._armed)
+            await self._arm(peer)
             await peer.ask("go")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -11,14 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import refute
 from refute.core.arming import Arming, Handle, Landing
 from refute.core.errors import refuse
 from refute.core.link import Message
 from refute.experiment.design import LEASE_TTL_S
 from refute.experiment.link import Link, Peer
+from refute.injectors.boot import python_path
 from refute.injectors.boot.join import ALONE_VARIABLE
 from refute.injectors.registry import choose
 from refute.safety.journal import Journal
@@ -105,10 +104,7 @@ class Program:
 
     def _environment(self) -> dict[str, str]:
         """Return the environment that has every Python process join the link before its first line."""
-        package = Path(refute.__file__).parent
-        boot = str(package / "injectors" / "boot" / "path")
-        paths = [boot, os.environ.get("PYTHONPATH", "")]
-        return {**os.environ, **self._link.environment, ALONE_VARIABLE: "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        return {**os.environ, **self._link.environment, ALONE_VARIABLE: "1", "PYTHONPATH": python_path()}
 
     async def _accompany(self, process: asyncio.subprocess.Process) -> None:
         """Renew the lease until the program ends."""

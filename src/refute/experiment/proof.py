@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from refute.core.arming import Arming, Landing
+from refute.core.arming import Landing
 from refute.core.measure import measure
 from refute.core.outcome import Outcome
 from refute.experiment.design import Experiment
@@ -16,19 +16,22 @@ _LANDING_ALPHA = 0.001
 _UNDELIVERED = 0.9  # share of the hits that must reach the caller: some are under way when the fault is removed
 _MISSING = 0.05
 _FAILED = 0.5
+_ADVICE = "add refute.integrations.asgi.CohortMiddleware to the service, or its twin in refute.integrations.wsgi"
+_NOT_STARTED = "; a service is reached only where the workload's `setup` starts it"
 
 
-def landing_faults(landing: Landing, arming: Arming) -> list[str]:
+def landing_faults(landing: Landing, experiment: Experiment) -> list[str]:
     """Return why a landing proves nothing; empty where it is proven.
 
     The share of eligible draws that was hit must agree with the share asked for, by a Clopper-Pearson interval at 99.9 %.
 
     Args:
         landing: what was delivered.
-        arming: what was asked for.
+        experiment: with what was asked for.
     """
+    arming = experiment.arming
     if not landing.eligible:
-        return [nothing_eligible(arming, landing)]
+        return [nothing_eligible(experiment, landing)]
     faults = []
     if landing.control_injected:
         faults.append(f"{landing.control_injected} calls of control units were hit")
@@ -41,14 +44,15 @@ def landing_faults(landing: Landing, arming: Arming) -> list[str]:
     return faults
 
 
-def nothing_eligible(arming: Arming, landing: Landing) -> str:
+def nothing_eligible(experiment: Experiment, landing: Landing) -> str:
     """Say why nothing could be hit."""
-    target = arming.component.name
-    if landing.reason:
-        return f"no call to {target} that {arming.fault} could hit was seen: {landing.reason}"
+    target, fault = experiment.arming.component.name, experiment.arming.fault
+    served = experiment.intent.workload.kind == "http"
     if landing.unattributed:
-        return f"{landing.unattributed} calls to {target} came from outside any unit (background work is never faulted)"
-    return f"no call to {target} that {arming.fault} could hit was seen: nothing landed"
+        advice = _ADVICE if served else "background work is never faulted"
+        return f"{landing.unattributed} calls to {target} came from outside any unit ({advice})"
+    reason = landing.reason or "nothing landed"
+    return f"no call to {target} that {fault} could hit was seen: {reason}{_NOT_STARTED if served else ''}"
 
 
 def sick(tape: Tape, experiment: Experiment) -> list[str]:

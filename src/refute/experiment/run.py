@@ -129,7 +129,7 @@ class Run:
         if not reasons and landing.injected + landing.control_injected:
             reasons = ["the A/A check injected something with a share of 0"]
         if not reasons and not landing.eligible + landing.control_eligible:
-            reasons = [nothing_eligible(self._experiment.arming, landing)]
+            reasons = [nothing_eligible(self._experiment, landing)]
         return self._phase_ended("check", reasons)
 
     async def _inject(self, assessors: Mapping[str, Assessor]) -> list[str]:
@@ -243,14 +243,14 @@ class Run:
             self._tell(belief, Verdict("void", tuple(reasons)), Look())
 
     def _landed(self) -> None:
-        landing, arming = self._result.landing, self._experiment.arming
-        faults = landing_faults(landing, arming)
+        landing = self._result.landing
+        faults = landing_faults(landing, self._experiment)
         data = landing.to_json() | {"reason": "; ".join(faults)}
-        self._emit("landing", ok=not faults, expected_share=arming.share, **data)
+        self._emit("landing", ok=not faults, expected_share=self._experiment.arming.share, **data)
 
     def _decide(self, belief: Belief, lost: list[str]) -> None:
         look = self._result.looks.get(belief.id, Look())
-        faults = landing_faults(self._result.landing, self._experiment.arming)
+        faults = landing_faults(self._result.landing, self._experiment)
         if not self._result.rolled_back:
             faults.append("the rollback is unproven")
         self._tell(belief, judge(look, [*lost, *faults], self._breach.condition if self._breach else ""), look)
@@ -258,7 +258,7 @@ class Run:
     def _tell(self, belief: Belief, verdict: Verdict, look: Look) -> None:
         self._result.verdicts[belief.id] = verdict
         landing = self._result.landing
-        landed = not landing_faults(landing, self._experiment.arming)
+        landed = not landing_faults(landing, self._experiment)
         self._emit(
             "verdict", belief=belief.id, claim=belief.claim, then=belief.then.text, verdict=verdict.word, reasons=list(verdict.reasons),
             **look.to_json(), injected=landing.injected, unit=self._intent.workload.unit, environment=self._experiment.environment,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import asdict, replace
@@ -107,7 +108,7 @@ class Session:
 
     def holders(self) -> list[ProcessIdentity]:
         """Return the processes in which a fault would live."""
-        return [holder for peer in self.link.peers if (holder := identity_of(peer.pid)) is not None]
+        return [holder for peer in self.link.live() if (holder := identity_of(peer.pid)) is not None]
 
     def units(self, phase: str, seed: int) -> Iterator[Unit]:
         """Return the units of a phase, as the worker draws them too."""
@@ -190,22 +191,20 @@ class Session:
             self._failure = error
 
     async def _end(self) -> None:
-        """Let the process tear down what it set up; end its whole process group where it does not."""
+        """Let the process tear down what it set up; end whatever is then left of its process group."""
         process = self._process
         if process is None:
             return
-        for peer in self.link.peers:
-            if not peer.gone.is_set():
-                try:
+        for peer in self.link.live():
+            if peer.role == "worker":
+                with contextlib.suppress(RefuteError):
                     await peer.ask("end", timeout_s=2.0)
-                except RefuteError:
-                    continue
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TEARDOWN_S):
                 await process.wait()
-        except TimeoutError:
-            os.killpg(process.pid, 9)
-            await process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # and whatever it has left behind
+        await process.wait()
 
     def _failed(self, code: str, what: str, why: str) -> RefuteError:
         ended = self._process is not None and self._process.returncode is not None

@@ -22,8 +22,10 @@ from refute.core.link import Message
 from refute.core.outcome import Outcome
 from refute.experiment.cases import draw_units, read_cases
 from refute.experiment.load import Generator, Load
+from refute.experiment.tally import Tally
 from refute.experiment.workload import MAX_IN_FLIGHT, Answerer, http_answerer, python_answerer, setup_of
 from refute.injectors.agent import Agent, connect
+from refute.injectors.boot import python_path
 from refute.injectors.registry import injectors
 
 _GRACE_S = 5.0
@@ -66,6 +68,8 @@ class Worker:
     async def _serve(self, spec: Message) -> None:
         sys.path.insert(0, spec["folder"])
         os.chdir(spec["folder"])
+        if spec["kind"] == "http":
+            os.environ["PYTHONPATH"] = python_path()  # so that the service joins, where setup starts it as a process of its own
         async with setup_of(spec["setup"]):
             self._generator = Generator(
                 self._answerer(spec), {data["name"]: Indicator(**data) for data in spec["indicators"]}, self._threads, self._report
@@ -78,7 +82,7 @@ class Worker:
 
     def _answerer(self, spec: Message) -> Answerer:
         if spec["kind"] == "http":
-            return http_answerer(spec["target"], spec["timeout_s"], self._threads)
+            return http_answerer(spec["target"], spec["timeout_s"], self._threads, Tally())
         return python_answerer(spec["target"], self._threads)
 
     def _fail(self, error: BaseException) -> None:

@@ -7,17 +7,22 @@ import contextvars
 import importlib
 import inspect
 import json
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import urllib3
-
+from refute.core.cohort import HEADER
 from refute.core.context import current_unit, shielded
+from refute.experiment.tally import Tally
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
 
 Answerer = Callable[[dict[str, Any]], Awaitable[Any]]
 MAX_IN_FLIGHT = 256
+_PIECE_BYTES = 65536
 
 
 def resolve(reference: str) -> Any:
@@ -52,35 +57,60 @@ def python_answerer(reference: str, threads: ThreadPoolExecutor) -> Answerer:
     return answer
 
 
-def http_answerer(url: str, timeout_s: float, threads: ThreadPoolExecutor) -> Answerer:
+def http_answerer(url: str, timeout_s: float, threads: ThreadPoolExecutor, tally: Tally) -> Answerer:
     """Return what posts a case as JSON and returns {status, body} where body is parsed JSON, or text.
+
+    Any status below 500 is an answer, redirects too: they are not followed, so that load stays where it was sent.
 
     Args:
         url: of the service.
         timeout_s: time limit of one request, seconds.
         threads: where requests wait.
+        tally: takes what the service reports of its units.
     """
+    import urllib3
+
     pool = urllib3.PoolManager(maxsize=MAX_IN_FLIGHT, retries=False, timeout=timeout_s)
 
-    def post(case: dict[str, Any]) -> dict[str, Any]:
-        unit = current_unit.get()
-        headers = {"content-type": "application/json"}
-        if unit is not None:
-            headers["baggage"] = f"refute-unit={unit.key},refute-arm={unit.arm}"
+    def post(case: dict[str, Any], baggage: str) -> dict[str, Any]:
         shielded.set(True)  # the load generator's own client; the thread's context is this unit's alone
-        response = pool.request("POST", url, body=json.dumps(case).encode(), headers=headers)
+        until_s = time.monotonic() + timeout_s
+        headers = {"content-type": "application/json", HEADER: baggage}
+        response = pool.request("POST", url, body=json.dumps(case).encode(), headers=headers, redirect=False, preload_content=False)
+        try:
+            content = _read(response, until_s)
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
         if response.status >= 500:
             raise ServiceError(f"HTTP {response.status}")
-        try:
-            body = response.json()
-        except ValueError:
-            body = response.data.decode(errors="replace")
-        return {"status": response.status, "body": body}
+        return {"status": response.status, "body": _parsed(content)}
 
     async def answer(case: dict[str, Any]) -> Any:
-        return await call(post, threads, case)
+        unit = current_unit.get()
+        assert unit is not None
+        with tally.counting(unit):
+            return await call(post, threads, case, tally.seal.baggage(unit.key, unit.arm))
 
     return answer
+
+
+def _read(response: BaseHTTPResponse, until_s: float) -> bytes:
+    """Return the whole body; one that trickles on beyond the time limit is given up."""
+    content = bytearray()
+    for piece in response.stream(_PIECE_BYTES):
+        content += piece
+        if time.monotonic() > until_s:
+            raise TimeoutError
+    return bytes(content)
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode(errors="replace")
 
 
 class ServiceError(Exception):

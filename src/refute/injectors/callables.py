@@ -34,7 +34,7 @@ class CallablesInjector:
         self._armed: dict[str, Armed] = {}
 
     def refuses(self, arming: Arming) -> str:
-        """Say why this injector cannot do it, or return ""; imports the function's module."""
+        """Say why this injector cannot do it, or return ""; imports nothing, as the planner's process is not the program's."""
         component, fault = arming.component, catalogue().get(arming.fault)
         if not component.python:
             return f"component {component.name!r} names no python function"
@@ -44,10 +44,6 @@ class CallablesInjector:
             return f"{arming.fault} does not apply to a {component.kind}"
         if (scale := fault.magnitude) is not None and arming.magnitude is not None and not scale.low <= arming.magnitude <= scale.high:
             return f"magnitude {arming.magnitude:g} {scale.unit} is outside {scale.low:g} to {scale.high:g} {scale.unit}"
-        try:
-            resolve(component.python)
-        except UnresolvedError as error:
-            return str(error)
         return ""
 
     def prepare(self, arming: Arming) -> Handle:
@@ -71,9 +67,12 @@ class CallablesInjector:
             raise refuse("CALLABLES-REFUSED", reason, where=arming.component.name)
         if handle.id in self._armed:
             raise refuse("CALLABLES-TWICE", "this handle has been applied before; prepare a new one", seen=handle.id)
+        try:
+            target = resolve(arming.component.python)
+        except UnresolvedError as error:
+            raise refuse("CALLABLES-REFUSED", str(error), where=arming.component.name) from None
         armed = Armed(arming, catalogue()[arming.fault], lease)
         with _LOCK:
-            target = resolve(arming.component.python)
             patch = next((known for known in _PATCHES if known.covers(target)), None)
             if patch is None:
                 patch = _Patch(target)

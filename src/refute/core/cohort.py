@@ -1,0 +1,132 @@
+"""How a unit's cohort travels to another process: signed W3C `baggage` there, one report for each call that counts back.
+
+The signature's key comes from the link's token, so that only processes on the link can make or check one.
+
+| member | holds |
+| --- | --- |
+| `refute-unit` | the unit's key, percent-encoded |
+| `refute-arm` | `treatment` or `control` |
+| `refute-sig` | HMAC-SHA256 over both, 32 hexadecimal digits |
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Iterator
+from typing import Literal, cast, get_args
+from urllib.parse import quote, unquote
+
+from refute.core.context import Arm, UnitContext
+
+HEADER = "baggage"
+MAX_REPORT_BYTES = 8192
+_PREFIX = "refute-"
+_DIGITS = 32
+
+Count = Literal["eligible", "hit"]
+Tell = Callable[[Count, str], None]
+
+
+class Seal:
+    """Signs the cohort of a unit, and knows a forged one.
+
+    Args:
+        token: the link's.
+    """
+
+    __slots__ = ("_key",)
+
+    def __init__(self, token: str) -> None:
+        """Derive the key."""
+        self._key = hmac.digest(token.encode(), b"refute cohort", "sha256")
+
+    def baggage(self, key: str, arm: Arm) -> str:
+        """Return the members that carry a unit.
+
+        Args:
+            key: the unit's.
+            arm: its cohort.
+        """
+        return f"refute-unit={quote(key, safe='')},refute-arm={arm},refute-sig={self._sign(key, arm)}"
+
+    def opened(self, baggage: str) -> tuple[str, Arm] | None:
+        """Return key and arm from a baggage header; None where it carries no unit, or the signature is not ours."""
+        ours = dict(_pair(member) for member in _members(baggage) if member.startswith(_PREFIX))
+        key, arm = unquote(ours.get("refute-unit", "")), ours.get("refute-arm", "")
+        signature = ours.get("refute-sig", "")
+        if not key or arm not in get_args(Arm) or not hmac.compare_digest(signature.encode(), self._sign(key, arm).encode()):
+            return None
+        return key, cast("Arm", arm)
+
+    def _sign(self, key: str, arm: str) -> str:
+        return hmac.new(self._key, f"{arm}\x1f{key}".encode(), "sha256").hexdigest()[:_DIGITS]
+
+
+def without_unit(baggage: str) -> str:
+    """Return a baggage header without the members that carry a unit."""
+    return ",".join(member for member in _members(baggage) if not member.startswith(_PREFIX))
+
+
+class TravellingUnit(UnitContext):
+    """A unit that another process started: what is counted here is told there, at once.
+
+    Args:
+        key: the unit's.
+        arm: its cohort.
+        tell: passes a count on.
+    """
+
+    __slots__ = ("_tell",)
+
+    def __init__(self, key: str, arm: Arm, tell: Tell) -> None:
+        """Start with nothing seen."""
+        super().__init__(key, arm)
+        self._tell = tell
+
+    def saw_eligible(self, component: str) -> None:
+        """See `UnitContext.saw_eligible`."""
+        super().saw_eligible(component)
+        self._tell("eligible", component)
+
+    def saw_hit(self, component: str) -> None:
+        """See `UnitContext.saw_hit`."""
+        super().saw_hit(component)
+        self._tell("hit", component)
+
+
+def report_address(link: str) -> str:
+    """Return the path of the datagram socket that takes reports, next to the link's own."""
+    return f"{link}.units"
+
+
+def report(baggage: str, count: Count, component: str) -> bytes:
+    """Return one report.
+
+    Args:
+        baggage: the signed members that the unit came with.
+        count: what was seen.
+        component: which component's call it was.
+    """
+    return json.dumps([baggage, count, component]).encode()
+
+
+def read_report(datagram: bytes, seal: Seal) -> tuple[str, Count, str] | None:
+    """Return (unit's key, count, component) of a report; None where it is garbled or forged."""
+    try:
+        baggage, count, component = json.loads(datagram)
+        opened = seal.opened(baggage)
+    except (ValueError, TypeError, AttributeError):
+        return None
+    if opened is None or count not in get_args(Count) or not isinstance(component, str):
+        return None
+    return opened[0], count, component
+
+
+def _members(baggage: str) -> Iterator[str]:
+    return (stripped for member in baggage.split(",") if (stripped := member.strip()))
+
+
+def _pair(member: str) -> tuple[str, str]:
+    name, _, value = member.partition(";")[0].partition("=")
+    return name.strip(), value.strip()

@@ -1,0 +1,68 @@
+"""Where units enter a service: reads the signed cohort of a request, and tells the load generator what the unit's calls met."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+from refute.core.cohort import Count, Seal, TravellingUnit, report, report_address
+from refute.core.link import ADDRESS_VARIABLE, TOKEN_VARIABLE
+
+_PATIENCE_S = 1.0
+_AGAIN_S = 0.002
+
+
+class Ingress:
+    """One process's way in.
+
+    Args:
+        link: address of the link.
+        token: of the link.
+    """
+
+    def __init__(self, link: str, token: str) -> None:
+        """Open the way back; it needs no connection."""
+        self._seal = Seal(token)
+        self._address = report_address(link)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.settimeout(_PATIENCE_S)
+
+    def unit(self, baggage: str) -> TravellingUnit | None:
+        """Return the unit that a request belongs to; None where it carries none, or a forged one.
+
+        Args:
+            baggage: the request's header, "" where it has none.
+        """
+        opened = self._seal.opened(baggage) if baggage else None
+        if opened is None:
+            return None
+        signed = self._seal.baggage(*opened)
+        return TravellingUnit(*opened, lambda count, component: self._tell(signed, count, component))
+
+    def _tell(self, signed: str, count: Count, component: str) -> None:
+        """Report a count before the call that it is about goes on, so that it arrives before the response can."""
+        datagram = report(signed, count, component)
+        until_s = time.monotonic() + _PATIENCE_S
+        with contextlib.suppress(OSError):  # nobody listens any more
+            while not self._sent(datagram) and time.monotonic() < until_s:
+                time.sleep(_AGAIN_S)
+
+    def _sent(self, datagram: bytes) -> bool:
+        """Send a report; return False where there is no room for it just now, for which macOS does not wait by itself."""
+        try:
+            self._socket.sendto(datagram, self._address)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            return False
+        return True
+
+
+def ingress(environ: Mapping[str, str] = os.environ) -> Ingress | None:
+    """Return the way in of this process; None where no link is in its environment."""
+    link, token = environ.get(ADDRESS_VARIABLE), environ.get(TOKEN_VARIABLE)
+    return Ingress(link, token) if link and token else None
