@@ -148,6 +148,7 @@ def struck(fault, clean, seen, late):
         "tool.error": seen is ConnectionError,
         "tool.timeout_after_commit": seen is TimeoutError and late,
         "tool.wrong_entity": seen == {"order": "A", "owner": "owner of A"},
+        "retriever.error": seen is ConnectionError,
         "retriever.empty": seen == [],
         "retriever.poisoned": CANARY in str(seen) and len(seen) == 2 and str(seen).count(CANARY) == 1,
     }

@@ -156,7 +156,7 @@ class Campaign:
         Raises:
             RefuteError: it could not be run; nothing is armed then.
         """
-        experiment = design(self.intent, proposal, self.environment, check=not self._checked(), tokens_per_unit=None)
+        experiment = design(self.intent, proposal, self.environment, check=not self._checked(), tokens_per_unit=self._tokens_per_unit())
         now = self.standings()
         with registered(self.intent.system.name, experiment.id):
             marker = abort_marker()
@@ -194,7 +194,7 @@ class Campaign:
         self._tell(
             "summary", exit_code=code, experiments=[result.experiment.id for result in self.results],
             verdicts=[self._summed(result, belief) for result in self.results for belief in result.decided()],
-            seconds=time.time() - self._began, spend=_spend(self.results),
+            seconds=time.time() - self._began, spend=_spend(self.results), units=sum(result.units for result in self.results),
         )  # fmt: skip
         return code
 
@@ -271,6 +271,14 @@ class Campaign:
             elif event["phase"] == "check" and event.get("state") == "ended" and event.get("ok") and current == digest:
                 return True
         return False
+
+    def _tokens_per_unit(self) -> float | None:
+        """Return the tokens that a unit cost in the last run that counted them, None where none did."""
+        for result in reversed(self.results):
+            if result.units and "tokens" in result.cost:
+                return result.cost["tokens"] / result.units
+        spent = [event for event in self._kept("summary") if event.get("units") and "tokens" in event["spend"]]
+        return spent[-1]["spend"]["tokens"] / spent[-1]["units"] if spent else None
 
     def _kept(self, *kinds: EventKind) -> Iterator[Mapping[str, Any]]:
         return (kept.record for kept in self.ledger.events(kinds=kinds))

@@ -57,7 +57,7 @@ def demo(folder: Path, model: str, experiments: int, seed: int, keep: bool, as_j
         opened.open()
         code = until_signal(lambda: opened.run_many((), experiments))
         report = folder / "report.html"
-        write_report([kept.record for kept in opened.ledger.events()], report)
+        write_report(opened.ledger.events(), report)
     if not as_json:
         click.echo(f"\nReport: {report}\nGo on:  cd {folder} && refute plan && refute run --all")
     sys.exit(EXIT_HELD if code == EXIT_REFUTED else code)

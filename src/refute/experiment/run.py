@@ -40,6 +40,7 @@ class Result:
         rolled_back: whether the rollback is proven; True where nothing was applied.
         interrupted: whether somebody ended it.
         cost: totals by name over all phases.
+        units: that ended, over all phases.
         versions: of what the workload ran on.
     """
 
@@ -50,6 +51,7 @@ class Result:
     rolled_back: bool = True
     interrupted: bool = False
     cost: dict[str, float] = field(default_factory=dict)
+    units: int = 0
     versions: dict[str, str] = field(default_factory=dict)
 
     def decided(self) -> list[Belief]:
@@ -233,6 +235,7 @@ class Run:
         self._emit("rollback", ok=proven, seconds=time.perf_counter() - start, how=why, remove_by_hand=by_hand)
 
     def _heard(self, phase: str, outcomes: list[dict[str, Any]]) -> None:
+        self._result.units += len(outcomes)
         for outcome in outcomes:
             for name, amount in outcome["cost"].items():
                 self._result.cost[name] = self._result.cost.get(name, 0.0) + amount
@@ -273,7 +276,7 @@ class Run:
     def _progress(self, tape: Tape, elapsed_s: float) -> None:
         self._emit(
             "progress", phase=tape.phase, elapsed_s=elapsed_s, units=len(tape.outcomes), planned=tape.planned,
-            arms=tape.arms(self._experiment.arming.component.name), lease_s=LEASE_TTL_S if self._handle else 0.0,
+            arms=tape.arms(self._experiment.arming.component.name), lease_s=max(0.0, LEASE_TTL_S - (time.monotonic() - self._renewed)) if self._handle else 0.0,
             log_e={belief: look.evidence() for belief, look in self._result.looks.items()} if tape.phase == "inject" else {},
         )  # fmt: skip
 
