@@ -274,9 +274,10 @@ class Run:
         return reasons
 
     def _progress(self, tape: Tape, elapsed_s: float) -> None:
+        lease_s = LEASE_TTL_S - (time.monotonic() - self._renewed) if self._handle else 0.0
         self._emit(
             "progress", phase=tape.phase, elapsed_s=elapsed_s, units=len(tape.outcomes), planned=tape.planned,
-            arms=tape.arms(self._experiment.arming.component.name), lease_s=max(0.0, LEASE_TTL_S - (time.monotonic() - self._renewed)) if self._handle else 0.0,
+            arms=tape.arms(self._experiment.arming.component.name), lease_s=max(0.0, lease_s),
             log_e={belief: look.evidence() for belief, look in self._result.looks.items()} if tape.phase == "inject" else {},
         )  # fmt: skip
 
