@@ -123,6 +123,8 @@ CASES = [
     ("tool.wrong_entity", "tool", "alookup", None),
     ("retriever.delay", "retriever", "search", 0.02),
     ("retriever.delay", "retriever", "asearch", 0.02),
+    ("retriever.error", "retriever", "search", None),
+    ("retriever.error", "retriever", "asearch", None),
     ("retriever.empty", "retriever", "search", None),
     ("retriever.empty", "retriever", "asearch", None),
     ("retriever.poisoned", "retriever", "search", None),
@@ -144,6 +146,7 @@ def struck(fault, clean, seen, late):
         return late and seen == clean
     expected = {
         "tool.error": seen is ConnectionError,
+        "retriever.error": seen is ConnectionError,
         "tool.timeout_after_commit": seen is TimeoutError and late,
         "tool.wrong_entity": seen == {"order": "A", "owner": "owner of A"},
         "retriever.empty": seen == [],
