@@ -125,6 +125,8 @@ CASES = [
     ("retriever.error", "retriever", "asearch", None),
     ("retriever.delay", "retriever", "search", 0.02),
     ("retriever.delay", "retriever", "asearch", 0.02),
+    ("retriever.error", "retriever", "search", None),
+    ("retriever.error", "retriever", "asearch", None),
     ("retriever.empty", "retriever", "search", None),
     ("retriever.empty", "retriever", "asearch", None),
     ("retriever.poisoned", "retriever", "search", None),
@@ -146,6 +148,7 @@ def struck(fault, clean, seen, late):
         return late and seen == clean
     expected = {
         "tool.error": seen is ConnectionError,
+        "retriever.error": seen is ConnectionError,
         "tool.timeout_after_commit": seen is TimeoutError and late,
         "tool.wrong_entity": seen == {"order": "A", "owner": "owner of A"},
         "retriever.error": seen is ConnectionError,

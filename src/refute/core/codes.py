@@ -59,11 +59,6 @@ CODES: dict[str, tuple[str, str, str]] = {
         ),
         "Use a fault that ends with its lease; `refute faults` lists what there is.",
     ),
-    "GATE-HAZARD": (
-        "A hazard that this environment does not allow",
-        "The fault could do worse than the environment's `allow` permits.",
-        "Run it in another environment, or choose a fault of a milder hazard: `refute faults`.",
-    ),
     "INJECTOR-NONE": (
         "Nothing can inject this",
         "No installed injector can apply this fault to this component; the message gives each one's reason.",
