@@ -96,7 +96,7 @@ class Session:
             self._worker = await self._or_death(self.link.joined("worker", _JOIN_S))
             await self._worker.ask(
                 "start", folder=str(self._intent.folder.resolve()), kind=workload.kind, target=workload.target, setup=workload.setup,
-                cases=str(workload.cases.resolve()), timeout_s=workload.timeout_s, journeys=self._journeys,
+                cases=str(workload.cases.resolve()), limit_s=workload.timeout_s, journeys=self._journeys,
                 indicators=[asdict(indicator) for indicator in self._intent.indicators.values()],
             )  # fmt: skip
             async with asyncio.timeout(_SETUP_S):

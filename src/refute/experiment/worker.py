@@ -82,7 +82,7 @@ class Worker:
 
     def _answerer(self, spec: Message) -> Answerer:
         if spec["kind"] == "http":
-            return http_answerer(spec["target"], spec["timeout_s"], self._threads, Tally())
+            return http_answerer(spec["target"], spec["limit_s"], self._threads, Tally())
         return python_answerer(spec["target"], self._threads)
 
     def _fail(self, error: BaseException) -> None:
