@@ -125,8 +125,6 @@ CASES = [
     ("retriever.error", "retriever", "asearch", None),
     ("retriever.delay", "retriever", "search", 0.02),
     ("retriever.delay", "retriever", "asearch", 0.02),
-    ("retriever.error", "retriever", "search", None),
-    ("retriever.error", "retriever", "asearch", None),
     ("retriever.empty", "retriever", "search", None),
     ("retriever.empty", "retriever", "asearch", None),
     ("retriever.poisoned", "retriever", "search", None),
@@ -151,7 +149,6 @@ def struck(fault, clean, seen, late):
         "retriever.error": seen is ConnectionError,
         "tool.timeout_after_commit": seen is TimeoutError and late,
         "tool.wrong_entity": seen == {"order": "A", "owner": "owner of A"},
-        "retriever.error": seen is ConnectionError,
         "retriever.empty": seen == [],
         "retriever.poisoned": CANARY in str(seen) and len(seen) == 2 and str(seen).count(CANARY) == 1,
     }

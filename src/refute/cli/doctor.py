@@ -7,14 +7,14 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import click
 
 from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, EXIT_USAGE, RefuteError
+from refute.injectors.registry import injectors
 from refute.ledger import DEFAULT_PATH, Ledger
 from refute.safety import doctor as safety
 from refute.safety.journal import Journal
@@ -66,16 +66,7 @@ def _packages() -> Iterator[Check]:
         yield Check(name, bool(found), found or "not installed", "" if found else f"pip install {name}")
     for name in _TRANSPORTS:
         yield Check(f"transport {name}", None, _version(name) or "not installed here; nothing to break")
-    entries = sorted(entry_points(group="refute.injectors"), key=lambda entry: entry.name)
-    if not entries:
-        yield Check("injectors", False, "none is found: the installation is not whole", "pip install --force-reinstall refute")
-    for entry in entries:
-        yield _guarded(f"injector {entry.name}", partial(_loaded, entry))
-
-
-def _loaded(entry: EntryPoint) -> str:
-    entry.load()
-    return entry.value
+    yield _guarded("injectors", lambda: ", ".join(injectors()))
 
 
 def _version(package: str) -> str:

@@ -34,7 +34,7 @@ def join() -> None:
     except (OSError, KeyError):
         return
     if os.environ.get(ALONE_VARIABLE):
-        adopt_strays(UnitContext(f"process-{os.getpid()}", "treatment"), exceptions.watch)
+        adopt_strays(UnitContext("process", "treatment"), exceptions.watch)
     agent = Agent(connection, injectors(), {"go": go}, on_end=armed.set)
     agent.start()
     armed.wait(_ARMED_S)
