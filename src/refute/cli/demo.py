@@ -53,7 +53,8 @@ def demo(folder: Path, model: str, experiments: int, seed: int, keep: bool, as_j
             "smollm2": "SmolLM2-135M-Instruct words the answers; a deterministic model makes the tool calls",
         }[model]
         click.echo(f"Under test: {folder}/ (a real agent on the openai SDK, real embeddings, SQLite tools). Model: {words}.")
-    with campaign(folder / "refute.yaml", as_json=as_json, environment="", seed=seed) as (opened, _):
+    intent = {"extractive": "refute.yaml", "smollm2": "refute-smollm2.yaml"}[model]
+    with campaign(folder / intent, as_json=as_json, environment="", seed=seed) as (opened, _):
         opened.open()
         code = until_signal(lambda: opened.run_many((), experiments))
         report = folder / "report.html"

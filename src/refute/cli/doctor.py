@@ -20,7 +20,7 @@ from refute.safety import doctor as safety
 from refute.safety.journal import Journal
 from refute.safety.state import probe
 
-_NEEDED = ("click", "numpy", "pydantic", "pyyaml", "rich", "urllib3")
+_NEEDED = ("click", "pydantic", "pyyaml", "rich", "urllib3")
 _TRANSPORTS = ("httpx", "httpx2")
 
 

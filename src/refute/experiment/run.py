@@ -14,7 +14,7 @@ from refute.core.errors import RefuteError
 from refute.core.events import Event, EventKind
 from refute.core.intent import Belief
 from refute.experiment.assess import Assessor, Look, Verdict, assessor, judge
-from refute.experiment.design import CHECK_UNITS, LEASE_TTL_S, Experiment
+from refute.experiment.design import LEASE_TTL_S, Experiment
 from refute.experiment.proof import landing_faults, nothing_eligible, sick
 from refute.experiment.session import Session
 from refute.experiment.tape import Tape
@@ -124,7 +124,7 @@ class Run:
     async def _check(self) -> list[str]:
         """Run the A/A check: armed with a share of 0, so that the instrumentation is in place and does nothing."""
         await self._arm(replace(self._experiment.arming, share=0.0))
-        tape = await self._phase("check", CHECK_UNITS)
+        tape = await self._phase("check", self._experiment.check_units)
         await self._roll_back("the A/A check ended")
         landing, self._result.landing = self._result.landing, Landing()
         reasons = sick(tape, self._experiment)
@@ -200,7 +200,7 @@ class Run:
 
     async def _stop_injecting(self, tape: Tape) -> None:
         fired_s = time.perf_counter()
-        await self._roll_back("the question is answered, or a stop condition fired")
+        await self._roll_back(f"stop condition: {self._breach.condition}" if self._breach else "the question is answered")
         if self._breach is not None:
             self._emit("stop", **asdict(self._breach), seconds_to_rollback=time.perf_counter() - fired_s, started=tape.started)
         await self._session.halt()
