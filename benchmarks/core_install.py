@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -18,8 +17,9 @@ def main() -> None:
         python = Path(folder, "bin", "python")
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
         subprocess.run([*pip, "install", str(ROOT)], check=True)
-        listed = subprocess.run([*pip, "list", "--format", "json"], check=True, capture_output=True, text=True).stdout
-        names = sorted({one["name"] for one in json.loads(listed)} - {"pip", "setuptools"})
+        script = "from importlib.metadata import distributions; print(*(one.metadata['Name'] for one in distributions()))"
+        listed = subprocess.run([str(python), "-c", script], check=True, capture_output=True, text=True, cwd=folder).stdout
+        names = sorted(set(listed.split()) - {"pip", "setuptools"})
         size = sum(path.stat().st_size for path in Path(folder, "lib").rglob("*") if path.is_file())
         print(f"{len(names)} packages with refute itself (limit 15): {', '.join(names)}")
         print(f"{size / 1e6:.0f} MB on disk, pip included")
