@@ -28,8 +28,8 @@ check: setup  ## format, lint, types, layers
 	$(BIN)/lint-imports
 
 test: check  ## all checks and all tests but the slow ones
-	@if command -v chromium >/dev/null; then $(BIN)/pytest -m "not slow"; else \
-		$(BIN)/pytest -m "not slow and not browser"; code=$$?; \
+	@if command -v chromium >/dev/null; then $(BIN)/pytest -n auto -m "not slow"; else \
+		$(BIN)/pytest -n auto -m "not slow and not browser"; code=$$?; \
 		echo "NOT RUN: the browser tests, which need Debian's chromium: apt-get install -y chromium"; exit $$code; fi
 
 test-all: check  ## the slow tests, too; they need the extra `smollm2` and chromium

@@ -76,7 +76,7 @@ class Campaign:
         """Say what is believed, and how sure everybody is."""
         now, system = self.standings(), self.intent.system
         self._tell(
-            "intent", path=str(self.intent.path), digest=self.intent.digest, system=system.name, environment=self.environment,
+            "intent", path=self.intent.path.name, digest=self.intent.digest, system=system.name, environment=self.environment,
             components=[{"name": one.name, "kind": one.kind, "calls": list(one.calls)} for one in system.components.values()],
             journeys=[
                 {"name": one.name, "share": one.share, "value": str(one.value) if one.value else ""} for one in system.journeys.values()
