@@ -33,7 +33,7 @@ def test_the_demo_refutes_a_belief_with_proof_and_leaves_something_to_go_on_with
     folder = tmp_path / "refute-demo"
     assert (folder / "report.html").stat().st_size > 50_000
     plan = newcomer("plan", "--json", folder=folder)
-    refused = [json.loads(line) for line in plan.stdout.splitlines() if '"plan"' in line][0]["refusals"]
+    refused = next(json.loads(line) for line in plan.stdout.splitlines() if '"plan"' in line)["refusals"]
     assert verdict["belief"] in [one for refusal in refused for one in refusal["beliefs"]]
     assert newcomer("ledger", "verify", folder=folder).returncode == 0
     assert newcomer("check", folder=folder).returncode == 0
