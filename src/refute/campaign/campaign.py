@@ -29,6 +29,7 @@ from refute.ledger import Ledger
 from refute.safety.abort import abort_marker, abort_requested
 from refute.safety.journal import Journal
 from refute.safety.runs import registered
+from refute.safety.state import probe
 from refute.stats import Answerability
 
 _EXIT = {"held": EXIT_HELD, "refuted": EXIT_REFUTED, "inconclusive": EXIT_INCONCLUSIVE, "void": EXIT_INCONCLUSIVE, "aborted": EXIT_ABORTED}
@@ -206,8 +207,19 @@ class Campaign:
             magnitude=show_magnitude(arming), share=arming.share, draw=arming.draw, cohort=arming.cohort, seed=arming.seed,
             units=experiment.units, alpha=self.intent.alpha, environment=self.environment, versions={}, cost=experiment.cost(),
             answerable={name: _forecast_of(one) | {"expected_units": one.expected_units} for name, one in proposal.answerable.items()},
-            gates=[], rerun_of=rerun_of, proposal=proposal.to_json(), arming=arming.to_json(),
+            gates=self._gates(proposal), rerun_of=rerun_of, proposal=proposal.to_json(), arming=arming.to_json(),
         )  # fmt: skip
+
+    def _gates(self, proposal: Proposal) -> list[dict[str, Any]]:
+        """Return what was made sure of before anything is applied; what fails has raised or was refused before."""
+        probe(self.journal.directory)
+        fault = proposal.arming.fault
+        return [
+            {"name": "intent valid", "ok": True, "reason": ""},
+            {"name": "no other live run", "ok": True, "reason": f"on {self.intent.system.name}"},
+            {"name": "ledger and journal writable", "ok": True, "reason": ""},
+            {"name": "rollback ready", "ok": True, "reason": f"{fault} ends with its lease"},
+        ]
 
     def _forecast(self, experiment: Experiment, proposal: Proposal, now: Mapping[str, Standing]) -> None:
         beliefs = {

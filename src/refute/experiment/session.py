@@ -34,7 +34,7 @@ class Session:
 
     Args:
         intent: what to run.
-        log: file for what the process prints; never read by us, never shared.
+        log: file for what the process prints, anew each time; never read by us, never shared.
         heard: called with each batch of outcomes: (phase, outcomes as sent).
     """
 
@@ -57,7 +57,7 @@ class Session:
     async def __aenter__(self) -> Self:
         await self.link.__aenter__()
         try:
-            with self._log.open("ab") as log:
+            with self._log.open("wb") as log:
                 self._log.chmod(0o600)
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", "refute.experiment.worker",

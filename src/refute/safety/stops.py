@@ -94,11 +94,13 @@ class LossStop:
     Attributes:
         cap: in money.
         journeys: with the value of one good answer.
+        ratios: indicators that say whether an answer was good.
         text: as stated.
     """
 
     cap: float
     journeys: Mapping[str, Journey]
+    ratios: frozenset[str]
     text: str
 
     def see(self, slots: Sequence[Slot]) -> Breach | None:
@@ -115,8 +117,8 @@ class LossStop:
         journey = self.journeys.get(slot.journey)
         if journey is None or journey.value is None or slot.outcome is None:
             return 0.0
-        ratios = [value for value in slot.outcome.values.values() if value is not None and value == 0]
-        return journey.value.amount if slot.outcome.error or ratios else 0.0
+        bad = any(slot.outcome.values.get(name) == 0 for name in self.ratios)
+        return journey.value.amount if slot.outcome.error or bad else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +151,10 @@ def stops_of(intent: Intent, cohort: float, spent: Mapping[str, float]) -> list[
     """
     tested = [criterion for criterion in intent.stop_when if criterion.indicator not in _CAPS]
     stops: list[Stop] = [_tested(criterion, intent, cohort, len(tested)) for criterion in tested]
+    ratios = frozenset(name for name, indicator in intent.indicators.items() if indicator.kind == "ratio")
     for criterion in intent.stop_when:
         if criterion.indicator == "loss":
-            stops.append(LossStop(criterion.value, intent.system.journeys, criterion.text))
+            stops.append(LossStop(criterion.value, intent.system.journeys, ratios, criterion.text))
         elif criterion.indicator == "spend":
             stops.append(SpendStop(criterion.value, spent, criterion.text))
     return stops
