@@ -1,0 +1,212 @@
+"""The reference pages are written by what they describe: models, command line, catalogue.
+
+`REFUTE_WRITE_DOCS=1` rewrites them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from pydantic_core import PydanticUndefined
+
+from refute.cli import VERBS, group
+from refute.core.units import show_seconds
+from refute.faults.catalogue import catalogue
+from refute.faults.spec import Fault, seams
+from refute.intent.schema import intent_schema
+from refute.intent.shape import IntentShape, Part
+
+REFERENCE = Path(__file__).parents[2] / "docs/reference"
+BEGIN, END = "<!-- written by tests/docs/test_reference.py -->\n", "<!-- end -->\n"
+WRITTEN = {
+    "30%": "percentage", "30 s": "duration", "5/s": "rate", "0.40 USD": "money", "app.main:answer": "`module:function`",
+    "http://127.0.0.1:8000/ask": "URL", "answered >= 95%": "criterion", "2 s": "number with the fault's unit",
+}  # fmt: skip
+"""What a value is called on the page, by the first example in the schema."""
+
+
+# The intent file: one table a mapping, in the order of the file
+
+
+def key_tables() -> str:
+    return "\n".join(part_of(model, title) for model, title in parts())
+
+
+def parts() -> Iterator[tuple[type[Part], str]]:
+    """Every mapping of the file, from the top down, with its place."""
+    waiting: list[tuple[type[Part], str]] = [(IntentShape, "")]
+    while waiting:
+        model, place = waiting.pop(0)
+        yield model, place
+        nested = [(part, f"{place}.{name}{several}".lstrip(".")) for name, part, several in parts_within(model)]
+        waiting = [*nested, *waiting]
+
+
+def parts_within(model: type[Part]) -> Iterator[tuple[str, type[Part], str]]:
+    for name, field in model.model_fields.items():
+        told = str(field.annotation)
+        found = next((part for part in all_parts() if f".{part.__name__}" in told or field.annotation is part), None)
+        if found is not None:
+            yield name, found, ".NAME" if "dict[" in told else "[]" if "list[" in told else ""
+
+
+def all_parts() -> list[type[Part]]:
+    return Part.__subclasses__()
+
+
+def part_of(model: type[Part], place: str) -> str:
+    heading = f"### {place}" if place else "### The top"
+    schema = model.model_json_schema()
+    rows = [row(model, name, schema) for name in model.model_fields]
+    one = f"\nExactly one of {', '.join(f'`{name}`' for name in model.exactly_one_of)}.\n" if model.exactly_one_of else ""
+    table = "\n".join(["| key | value | default | meaning |", "| --- | --- | --- | --- |", *rows])
+    return f"{heading}\n\n{inspect.getdoc(model)}\n{one}\n{table}\n"
+
+
+def row(model: type[Part], name: str, schema: dict[str, Any]) -> str:
+    field, about = model.model_fields[name], schema["properties"][name]
+    value = value_of(about, schema)
+    if value == "not yet":
+        return f"| `{name}` | not yet | | {about['description']} |"
+    default = "required" if field.is_required() else default_of(field.default, about)
+    if name in model.exactly_one_of:
+        default = "one of"
+    return f"| `{name}` | {value} | {default} | {(field.description or '').replace('|', chr(92) + '|')} |"
+
+
+def value_of(about: dict[str, Any], schema: dict[str, Any]) -> str:
+    if "not" in about:
+        return "not yet"
+    if "$ref" in about:
+        target = schema["$defs"][about["$ref"].rpartition("/")[2]]
+        return value_of(target, schema) if "enum" in target else "mapping"
+    if "anyOf" in about:
+        return ", or ".join(value_of(one, schema) for one in about["anyOf"] if one.get("type") != "null")
+    if "const" in about:
+        return code(about["const"])
+    if "enum" in about:
+        return ", ".join(code(word) for word in about["enum"])
+    if "examples" in about:
+        return WRITTEN[about["examples"][0]]
+    if about.get("type") == "array":
+        return f"list of {value_of(about['items'], schema)}"
+    if about.get("type") == "object":
+        return "mapping by name"
+    pattern = about.get("pattern", "")
+    return "money" if "[A-Z]{3}" in pattern else {"integer": "whole number", "string": "text"}[about["type"]]
+
+
+def code(value: Any) -> str:
+    return f"`{'true' if value is True else value}`"
+
+
+def default_of(value: Any, about: dict[str, Any]) -> str:
+    if value is None or value is PydanticUndefined:
+        return "none"
+    if isinstance(value, Part):
+        return "see below"
+    if isinstance(value, float):
+        examples = about.get("examples", ["%"])
+        return f"`{value:.0%}`" if examples[0].endswith("%") else f"`{show_seconds(value)}`"
+    if value in ([], {}):
+        return "none"
+    return code(value)
+
+
+# The command line: what --help says
+
+
+def command_pages() -> str:
+    return "\n".join(help_of([verb]) for verb in VERBS)
+
+
+def help_of(path: list[str]) -> str:
+    context, command = click.Context(group, info_name="refute"), group
+    for name in path:
+        found = command.get_command(context, name)
+        assert found is not None
+        context, command = click.Context(found, info_name=name, parent=context, terminal_width=100), found
+    text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    shown = f"{'#' * (len(path) + 1)} refute {' '.join(path)}\n\n```text\n{text}\n```\n"
+    inner = command.list_commands(context) if isinstance(command, click.Group) else []
+    return "\n".join([shown, *(help_of([*path, name]) for name in inner)])
+
+
+# The catalogue
+
+
+def fault_pages() -> str:
+    faults = catalogue()
+    head = "| fault | what happens | hazard | magnitude |\n| --- | --- | --- | --- |"
+    rows = [f"| [`{name}`](#{name.replace('.', '')}) | {fault.summary} | {fault.hazard} | {scale(fault)} |" for name, fault in faults.items()]
+    return "\n".join([head, *rows, "", *(fault_of(fault) for fault in faults.values())])
+
+
+def scale(fault: Fault) -> str:
+    if (about := fault.magnitude) is None:
+        return "–"
+    unit = "" if about.unit == "1" else f" {about.unit}"
+    return f"{about.low:g} to {about.high:g}{unit}, typically {about.typical:g}{unit}"
+
+
+def fault_of(fault: Fault) -> str:
+    facts = (
+        ("Applies to", ", ".join(sorted(fault.kinds))),
+        ("Injected into", ", ".join({"exchange": "HTTP calls", "python": "Python functions"}[seam] for seam in sorted(seams(fault)))),
+        ("Hazard", fault.hazard),
+        ("Magnitude", f"{scale(fault)}: {fault.magnitude.meaning}" if fault.magnitude else ""),
+        ("Typical share", f"{fault.typical_share:.0%}"),
+        ("Effect", fault.effect),
+        ("Landed when", fault.landing),
+        ("Undone by", fault.undone_by),
+        ("Belief that it tests", fault.belief),
+        ("Seen in", fault.source),
+    )
+    told = "\n".join(f"- **{label}**: {text}" for label, text in facts if text)
+    return f"## {fault.name}\n\n{fault.summary}\n\n{told}\n"
+
+
+@pytest.mark.parametrize(("name", "written"), [("intent-file", key_tables), ("cli", command_pages), ("faults", fault_pages)])
+def test_the_page_says_what_is_there(name, written):
+    page = REFERENCE / f"{name}.md"
+    before, begin, rest = page.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert begin
+    assert end
+    fresh = f"{before}{BEGIN}\n{written()}\n{END}{after}"
+    if os.environ.get("REFUTE_WRITE_DOCS"):
+        page.write_text(fresh)
+    assert page.read_text() == fresh, "REFUTE_WRITE_DOCS=1 pytest tests/docs/test_reference.py rewrites the page"
+
+
+def test_every_key_of_the_schema_is_on_the_page():
+    page = (REFERENCE / "intent-file.md").read_text()
+    keys: set[str] = set()
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            keys.update(node.get("properties", {}))
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(intent_schema())
+    assert len(keys) > 50
+    assert [key for key in sorted(keys) if f"`{key}`" not in page and f"`{key}:`" not in page] == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_reaches_its_verb(verb):
+    """A parameter that the function does not take is only noticed when the verb is called."""
+    command = group.get_command(click.Context(group), verb)
+    assert command is not None
+    taken = set(inspect.signature(inspect.unwrap(command.callback)).parameters)
+    assert {parameter.name for parameter in command.params} <= taken
