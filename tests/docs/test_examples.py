@@ -1,4 +1,4 @@
-"""Every example of the documents, as a reader would try it: files are loaded, commands run, the mending diff mends, links lead somewhere."""
+"""Every example of the documents, as a reader would try it: files load, commands run, the mending diff mends, links lead somewhere."""
 
 from __future__ import annotations
 

@@ -81,25 +81,27 @@ def row(model: type[Part], name: str, schema: dict[str, Any]) -> str:
 
 
 def value_of(about: dict[str, Any], schema: dict[str, Any]) -> str:
-    if "not" in about:
-        return "not yet"
-    if "$ref" in about:
-        target = schema["$defs"][about["$ref"].rpartition("/")[2]]
-        return value_of(target, schema) if "enum" in target else "mapping"
-    if "anyOf" in about:
-        return ", or ".join(value_of(one, schema) for one in about["anyOf"] if one.get("type") != "null")
-    if "const" in about:
-        return code(about["const"])
-    if "enum" in about:
-        return ", ".join(code(word) for word in about["enum"])
-    if "examples" in about:
-        return WRITTEN[about["examples"][0]]
-    if about.get("type") == "array":
-        return f"list of {value_of(about['items'], schema)}"
-    if about.get("type") == "object":
-        return "mapping by name"
-    pattern = about.get("pattern", "")
-    return "money" if "[A-Z]{3}" in pattern else {"integer": "whole number", "string": "text"}[about["type"]]
+    match about:
+        case {"not": _}:
+            told = "not yet"
+        case {"$ref": ref}:
+            target = schema["$defs"][ref.rpartition("/")[2]]
+            told = value_of(target, schema) if "enum" in target else "mapping"
+        case {"anyOf": several}:
+            told = ", or ".join(value_of(one, schema) for one in several if one.get("type") != "null")
+        case {"const": value}:
+            told = code(value)
+        case {"enum": words}:
+            told = ", ".join(map(code, words))
+        case {"examples": [first, *_]}:
+            told = WRITTEN[first]
+        case {"type": "array", "items": items}:
+            told = f"list of {value_of(items, schema)}"
+        case {"pattern": pattern} if "[A-Z]{3}" in pattern:
+            told = "money"
+        case _:
+            told = {"object": "mapping by name", "integer": "whole number", "string": "text"}[about["type"]]
+    return told
 
 
 def code(value: Any) -> str:
@@ -144,7 +146,9 @@ def help_of(path: list[str]) -> str:
 def fault_pages() -> str:
     faults = catalogue()
     head = "| fault | what happens | hazard | magnitude |\n| --- | --- | --- | --- |"
-    rows = [f"| [`{name}`](#{name.replace('.', '')}) | {fault.summary} | {fault.hazard} | {scale(fault)} |" for name, fault in faults.items()]
+    rows = [
+        f"| [`{name}`](#{name.replace('.', '')}) | {fault.summary} | {fault.hazard} | {scale(fault)} |" for name, fault in faults.items()
+    ]
     return "\n".join([head, *rows, "", *(fault_of(fault) for fault in faults.values())])
 
 
