@@ -75,8 +75,7 @@ def project(tmp_path, monkeypatch, provider):
             assert old in files[name]
             files[name] = files[name].replace(old, new)
         for name, text in files.items():
-            text = text.replace("http://127.0.0.1:8081", provider.url)
-            (folder / name).write_text(re.sub(r"\b8000\b", str(port), text))
+            (folder / name).write_text(re.sub(r"\b8000\b", str(port), text.replace("http://127.0.0.1:8081", provider.url)))
         return folder / "refute.yaml"
 
     return write
