@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 
 import pytest
 
-from refute.core.arming import Handle, Landing
+from refute.core.arming import Arming, Handle, Landing
 from refute.core.errors import RefuteError
+from refute.core.system import Component
 from refute.experiment.link import Link
 from refute.injectors.agent import Agent, connect
+from refute.injectors.boot import python_path
 
 TTL_S = 0.6
 HANDLE = Handle("hand", "expiring", {})
@@ -50,7 +54,7 @@ class Process:
         self.hand = hand
         self.gone = threading.Event()
         self.connection = connect(role, link.environment)
-        Agent(self.connection, {"hand": hand}, {"go": self._go}, self.gone.set).start()
+        Agent(self.connection, {"hand": hand, "http": hand}, {"go": self._go}, self.gone.set).start()
 
     def _go(self, _message):
         self.hand.done.append("go")
@@ -149,6 +153,38 @@ async def test_a_child_that_stalls_longer_than_its_lease_is_noticed(link):
 async def test_without_a_worker_there_is_nothing_to_inject_into(link):
     worker, _ = await join(link), await join(link, "exec")
     worker.die()
-    await until(lambda: link.peers[0].gone.is_set())
+    await until(link.peers[0].gone.is_set)
     with pytest.raises(RefuteError, match="no process is left"):
         await link.arm([HANDLE], TTL_S)
+
+
+FORKING = """
+import os, sys, httpx2
+sys.stdin.readline()
+if os.fork() == 0:
+    from refute.injectors.http import hooks_installed
+    print(hooks_installed() > 0, flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("armed_first", [True, False])
+async def test_what_a_program_forks_joins_by_itself(link, armed_first):
+    await join(link)
+    handle = Handle("http", "expiring", {"arming": Arming(Component("llm", "llm"), "llm.rate_limit").to_json()})
+    environ = {**os.environ, **link.environment, "PYTHONPATH": python_path()}
+    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
+    program = await asyncio.create_subprocess_exec(sys.executable, "-c", FORKING, env=environ, **pipes)
+    await until(lambda: len(link.peers) == 2)
+    if armed_first:
+        await link.arm([handle], 5.0)
+    program.stdin.write(b"\n")
+    assert await asyncio.wait_for(program.stdout.readline(), 10) == f"{armed_first}\n".encode()
+    if not armed_first:
+        await link.arm([handle], 5.0)
+    await link.renew(5.0)
+    assert len({peer.pid for peer in link.live()}) == 3
+    assert all(peer.armed and not peer.refused for peer in link.live())
+    assert await link.disarm()
+    program.stdin.close()
+    await program.wait()
