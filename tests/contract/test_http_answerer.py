@@ -20,14 +20,18 @@ from refute.experiment.tally import Tally
 from refute.experiment.workload import ServiceError, http_answerer
 
 SEEN: list[tuple[str, str, dict]] = []
+PEERS: list[tuple[str, int]] = []
 
 
 class Service(BaseHTTPRequestHandler):
-    """Answers as its path says."""
+    """Answers as its path says, and would keep connections open."""
+
+    protocol_version = "HTTP/1.1"
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         SEEN.append((self.path, self.headers["baggage"], json.loads(body)))
+        PEERS.append(self.client_address)
         kind = self.path.strip("/")
         if kind == "slow":
             time.sleep(1)
@@ -73,12 +77,15 @@ def service():
 @pytest.fixture
 def ask():
     SEEN.clear()
+    PEERS.clear()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(4) as threads:
         tally = Tally({"REFUTE_LINK": str(Path(folder) / "link"), "REFUTE_LINK_TOKEN": "token"})
+        answerers = {}
 
         async def asked(url, timeout_s=5.0):
+            answer = answerers.setdefault(url, http_answerer(url, timeout_s, threads, tally))
             current_unit.set(UnitContext("case/1", "control"))
-            return await http_answerer(url, timeout_s, threads, tally)({"id": "case"})
+            return await answer({"id": "case"})
 
         yield asked
 
@@ -118,3 +125,9 @@ async def test_a_refused_connection_is_raised(ask):
         closed.bind(("127.0.0.1", 0))  # bound but not listening
         with pytest.raises(urllib3.exceptions.NewConnectionError):
             await ask(f"http://127.0.0.1:{closed.getsockname()[1]}/")
+
+
+async def test_no_unit_gets_a_connection_that_another_has_used(service, ask):
+    for _ in range(3):
+        await ask(f"{service}/200")
+    assert len(set(PEERS)) == 3

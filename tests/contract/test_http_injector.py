@@ -29,7 +29,7 @@ LIBRARIES = [httpx, httpx2]
 
 
 def post(library, provider, body=BODY, **options):
-    with library.Client(**options) as client:
+    with library.Client(**{"verify": False} | options) as client:
         return client.post(f"{provider.url}/v1/chat/completions", json=body)
 
 
@@ -208,13 +208,12 @@ def test_rollback_wakes_sleepers_though_the_lease_goes_on(provider):
 @pytest.mark.parametrize("mode", ["sync", "async"])
 async def test_stream_under_way_continues_untouched_when_the_lease_ends(provider, mode):
     lease = Lease(10)
+    body = BODY | {"stream": True}
     with armed(provider.url, "stream.slow_tokens", lease=lease, magnitude=20.0) as landing, unit():
         threading.Timer(0.15, lease.revoke).start()
         began = time.monotonic()
-        body = BODY | {"stream": True}
         if mode == "sync":
-            with httpx.Client(timeout=30) as client:
-                content = client.post(f"{provider.url}/v1/chat/completions", json=body).content
+            content = post(httpx, provider, body, timeout=30).content
         else:
             async with httpx.AsyncClient(timeout=30) as client:
                 content = (await client.post(f"{provider.url}/v1/chat/completions", json=body)).content

@@ -439,7 +439,7 @@ class Story:
         )
         before, after = belief["confidence"], plot.confidence_after
         bits = _entropy(before) - _entropy(after)
-        p = dict(zip(("held", "refuted"), plot.forecast, strict=False)).get(verdict, plot.forecast[2])
+        p = dict(zip(("held", "refuted", "inconclusive"), plot.forecast, strict=True)).get(verdict)
         yield self._event(
             "learned",
             0.05,
@@ -449,7 +449,7 @@ class Story:
             confidence_after=after,
             bits=bits,
             surprise_bits=_kl(after, before),
-            outcome_bits=-math.log2(p),
+            outcome_bits=-math.log2(p) if p else None,
             counted=verdict != "void",
         )
         self._verdicts.append(

@@ -72,6 +72,19 @@ def test_worst_case_of_a_relative_unit():
         assert filled.evidence.log_refute == pytest.approx(open_one.evidence.log_refute)
 
 
+def test_worst_case_of_a_stop_condition():
+    for treatment, worst in ((True, 0.0), (False, 1.0)):
+        watch = RelativeStop(0.05).watch()
+        watch.begin(treatment=treatment, share=0.5)
+        for i in range(30):
+            watch.see(watch.begin(treatment=i % 2 == 0, share=0.5), i % 2 == 0)
+        before = watch.log_evidence
+        assert before > 1.0
+        watch.see(0, worst)
+        assert watch.log_evidence == pytest.approx(before)
+        assert not AbsoluteStop(0.3).watch().see(500, breach=None)
+
+
 def test_the_mean_of_the_past_is_fixed_when_a_unit_begins():
     watch = RelativeTest(0.05, baseline=0.1).watch()
     early = watch.begin(treatment=True, share=0.5)

@@ -17,6 +17,7 @@ from refute.core.errors import (
     EXIT_REFUTED,
     EXIT_UNPROVEN_ROLLBACK,
     RefuteError,
+    refuse,
     worst_exit,
 )
 from refute.core.events import Event, EventKind
@@ -75,7 +76,7 @@ class Campaign:
         """Say what is believed, and how sure everybody is."""
         now, system = self.standings(), self.intent.system
         self._tell(
-            "intent", path=str(self.intent.path), digest=self.intent.digest, system=system.name, environment=self.environment,
+            "intent", path=self.intent.path.name, digest=self.intent.digest, system=system.name, environment=self.environment,
             components=[{"name": one.name, "kind": one.kind, "calls": list(one.calls)} for one in system.components.values()],
             journeys=[
                 {"name": one.name, "share": one.share, "value": str(one.value) if one.value else ""} for one in system.journeys.values()
@@ -106,17 +107,44 @@ class Campaign:
         code = EXIT_HELD if _chosen(plan, wanted, done) else EXIT_INCONCLUSIVE
         while (most is None or len(self.results) < most) and (proposal := _chosen(plan, wanted, done)) is not None:
             done.update(belief.id for belief in proposal.beliefs)
-            try:
-                result = await self.run(proposal)
-            except RefuteError as error:
-                code = worst_exit([code, error.exit_code])
-                for problem in error.problems:
-                    self._tell("problem", **problem.to_json())
-                break
-            if result.interrupted or not result.rolled_back:
+            failed = await self._tried(proposal)
+            code = worst_exit([code, failed])
+            if failed or self.results[-1].interrupted or not self.results[-1].rolled_back:
                 break
             plan = self.plan(question)
         return self.close(code)
+
+    async def rerun(self, experiment: str) -> int:
+        """Repeat a run: same beliefs, same seed, same faults; a model's answers may differ.
+
+        Args:
+            experiment: its id, or `last`.
+
+        Returns:
+            The exit code.
+
+        Raises:
+            RefuteError: the ledger has no such run (`RERUN-UNKNOWN`), or it cannot be run as it was any more (`RERUN-CHANGED`).
+        """
+        known = list(self._kept("experiment"))
+        found = next((event for event in reversed(known) if experiment in {"last", event["experiment"]}), None)
+        if found is None:
+            raise refuse(
+                "RERUN-UNKNOWN", "the ledger has no such run", seen=experiment,
+                allowed=", ".join(event["experiment"] for event in known[-5:]) or "no run is recorded", next="refute run",
+            )  # fmt: skip
+        self.seed = found["seed"]
+        names = {one["id"] for one in found["beliefs"]}
+        plan = self.plan(Question(again=True))
+        same = (one for one in plan.proposals if names <= {belief.id for belief in one.beliefs} and one.arming.to_json() == found["arming"])
+        proposal = next(same, None)
+        if proposal is None:
+            why = next(
+                (one.reason for one in plan.refused if names & {belief.id for belief in one.beliefs}), "the intent has changed since"
+            )
+            raise refuse("RERUN-CHANGED", "the run cannot be repeated as it was", seen=why, next="refute plan --again")
+        self.open()
+        return self.close(await self._tried(proposal, rerun_of=found["experiment"]))
 
     async def run(self, proposal: Proposal, *, rerun_of: str = "") -> Result:
         """Run one experiment: forecast locked first, learned from afterwards.
@@ -128,10 +156,10 @@ class Campaign:
         Raises:
             RefuteError: it could not be run; nothing is armed then.
         """
-        experiment = design(self.intent, proposal, self.environment, check=not self._checked(), tokens_per_unit=None)
+        experiment = design(self.intent, proposal, self.environment, check=not self._checked(), tokens_per_unit=self._tokens_per_unit())
         now = self.standings()
-        marker = abort_marker()
         with registered(self.intent.system.name, experiment.id):
+            marker = abort_marker()
             self._announce(experiment, proposal, rerun_of)
             self._forecast(experiment, proposal, now)
             log = self.ledger.path.parent / "worker.log"
@@ -140,6 +168,16 @@ class Campaign:
         for belief in experiment.beliefs:
             self._learn(result, belief, now[belief.id])
         return result
+
+    async def _tried(self, proposal: Proposal, *, rerun_of: str = "") -> int:
+        """Run one experiment; where it could not be run, say why and return the exit code for that."""
+        try:
+            await self.run(proposal, rerun_of=rerun_of)
+        except RefuteError as error:
+            for problem in error.problems:
+                self._tell("problem", **problem.to_json())
+            return error.exit_code
+        return EXIT_HELD
 
     def close(self, code: int = EXIT_HELD) -> int:
         """Say what to test next and what the whole came to.
@@ -156,7 +194,7 @@ class Campaign:
         self._tell(
             "summary", exit_code=code, experiments=[result.experiment.id for result in self.results],
             verdicts=[self._summed(result, belief) for result in self.results for belief in result.decided()],
-            seconds=time.time() - self._began, spend=_spend(self.results),
+            seconds=time.time() - self._began, spend=_spend(self.results), units=sum(result.units for result in self.results),
         )  # fmt: skip
         return code
 
@@ -233,6 +271,14 @@ class Campaign:
             elif event["phase"] == "check" and event.get("state") == "ended" and event.get("ok") and current == digest:
                 return True
         return False
+
+    def _tokens_per_unit(self) -> float | None:
+        """Return the tokens that a unit cost in the last run that counted them, None where none did."""
+        for result in reversed(self.results):
+            if result.units and "tokens" in result.cost:
+                return result.cost["tokens"] / result.units
+        spent = [event for event in self._kept("summary") if event.get("units") and "tokens" in event["spend"]]
+        return spent[-1]["spend"]["tokens"] / spent[-1]["units"] if spent else None
 
     def _kept(self, *kinds: EventKind) -> Iterator[Mapping[str, Any]]:
         return (kept.record for kept in self.ledger.events(kinds=kinds))

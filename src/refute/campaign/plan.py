@@ -11,17 +11,18 @@ from refute.core.arming import Arming, Handle
 from refute.core.errors import Problem, RefuteError
 from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
-from refute.core.system import HAZARDS
 from refute.core.units import Money
 from refute.experiment.design import Experiment, aim, new_id, together
 from refute.faults.catalogue import catalogue
 from refute.injectors.registry import choose
+from refute.intent.checks.safety import refused_in
 from refute.intent.magnitudes import shown_magnitude
 from refute.learning import Prices, cost_if_wrong, expected_spend, score, value
 from refute.safety.gates import RollbackNeedsGuardian, refusals
 from refute.stats import Answerability, answerable
 
 _WORTHLESS_BITS = 0.02
+_USUAL_RATE = 0.05  # breach rate of a control that is well, where nobody has measured it
 _MOST_COUNTED = 400  # beyond so many units information hardly grows, and its sum is quadratic
 
 
@@ -156,10 +157,10 @@ def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standin
     refused = refusals([RollbackNeedsGuardian()], _Planned((handle,)))
     if refused:
         return refused[0][1]
-    allowed = intent.environments[question.environment].allow if question.environment else frozenset(HAZARDS)
-    hazard = catalogue()[arming.fault].hazard
-    if hazard not in allowed:
-        return Problem("GATE-HAZARD", f"{arming.fault} risks {hazard}, which {question.environment} does not allow")
+    if question.environment:
+        hazards = refused_in(intent, question.environment, catalogue())
+        if barred := [hazards[belief.id] for belief in beliefs if belief.id in hazards]:
+            return barred[0]
     if not question.again and all(standing.answered for standing in standings):
         last = standings[0]
         return Problem("PLAN-ANSWERED", f"already {last.verdict} in {last.experiment}, and nothing it depends on has changed")
@@ -170,10 +171,10 @@ def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
     units = planned_units(intent)
     treated = {belief.id: eligible_units(intent, belief, units) for belief in beliefs}
     chances = {belief.id: _chances(intent, belief, standings[belief.id], treated[belief.id]) for belief in beliefs}
-    if not any(_can_answer(one) for one in chances.values()):
+    if not any(one.answerable for one in chances.values()):
         return Refused(beliefs, "PLAN-UNANSWERABLE", _too_small(intent, beliefs, chances))
     bits = {belief.id: standings[belief.id].claim.information(min(treated[belief.id], _MOST_COUNTED)) for belief in beliefs}
-    if max(bits.values()) < _WORTHLESS_BITS:
+    if max(bits.values()) < _WORTHLESS_BITS and not question.again:
         return Refused(beliefs, "PLAN-WORTHLESS", f"it would teach {max(bits.values()):.3f} bits: the answer is as good as known")
     worth = value((_cost(belief), bits[belief.id]) for belief in beliefs)
     risk = max(_risk(intent, standings[belief.id], chances[belief.id]) for belief in beliefs)
@@ -207,11 +208,12 @@ def eligible_units(intent: Intent, belief: Belief, units: int) -> int:
 
 
 def _chances(intent: Intent, belief: Belief, standing: Standing, treated: int) -> Answerability:
-    return answerable(measure(belief.then, intent.indicators).bound, intent.alpha, treated, confidence=standing.confidence)
-
-
-def _can_answer(one: Answerability) -> bool:
-    return one.both_reachable and one.p_held + one.p_refuted >= 0.5
+    """Forecast the verdict; for `worse by` roughly, with control's own uncertainty taken off the units."""
+    one = measure(belief.then, intent.indicators)
+    if one.relative:
+        treated, bound = round(treated * (1 - intent.blast_radius.cohort)), min(0.99, one.bound + _USUAL_RATE)
+        return answerable(bound, intent.alpha, treated, confidence=standing.confidence)
+    return answerable(one.bound, intent.alpha, treated, confidence=standing.confidence)
 
 
 def _cost(belief: Belief) -> float:

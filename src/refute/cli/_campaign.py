@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def campaign(path: Path, *, as_json: bool, environment: str, seed: int) -> Itera
     if environment and environment not in intent.environments:
         known = ", ".join(intent.environments) or "none is stated"
         raise refuse("ENVIRONMENT-UNKNOWN", "the intent has no such environment", seen=environment, allowed=known)
+    if environment and (tightened := intent.environments[environment].blast_radius) is not None:
+        intent = replace(intent, blast_radius=tightened)
     shown = display("json" if as_json else "auto", sys.stdout)
     with Ledger.open(intent.folder / FOLDER / "ledger.db") as ledger:
         try:

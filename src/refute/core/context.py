@@ -61,11 +61,11 @@ class UnitContext:
             owner: whose it is, by identity.
             make: makes it.
         """
-        with self._lock:
-            if owner not in self._kept:
-                self._kept[owner] = make()
-            mine: _T = self._kept[owner]
-            return mine
+        mine: _T | None = self._kept.get(owner)
+        if mine is None:
+            with self._lock:
+                mine = self._kept.setdefault(owner, make())
+        return mine
 
     def eligible(self) -> dict[str, int]:
         """Return the number of eligible calls by component."""

@@ -11,6 +11,7 @@ from refute.core.feed import Begun, Feed, Settled
 from refute.core.intent import Belief
 from refute.core.measure import Measure, measure
 from refute.core.outcome import Outcome
+from refute.core.units import show_share
 from refute.experiment.design import Experiment
 from refute.experiment.tape import Tape
 from refute.stats import RatioTest, RatioWatch, RelativeTest, RelativeWatch, futile, jeffreys_interval, p_meets
@@ -125,7 +126,7 @@ def judge(look: Look, void: list[str], stopped_by: str) -> Verdict:
     """
     if void:
         return Verdict("void", tuple(void))
-    counts = f"{look.treatment.breaches:g} breaches in {look.n} eligible units; at most {look.bound:.3g} allowed"
+    counts = f"{look.treatment.breaches:g} breaches in {look.n} eligible units; at most {show_share(look.bound)} allowed"
     if look.decision:
         return Verdict(look.decision, (counts,))
     if look.log_refute >= look.threshold:

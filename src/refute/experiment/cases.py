@@ -42,7 +42,7 @@ def read_cases(path: Path) -> list[Case]:
     Args:
         path: validated before: one object a line.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines(): JSON may hold other line separators
     return [{"id": str(number), **json.loads(line)} for number, line in enumerate(lines, 1) if line.strip()]
 
 

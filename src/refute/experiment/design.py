@@ -12,7 +12,6 @@ from refute.core.intent import Belief, Intent
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import Fault
 
-CHECK_UNITS = 60
 LEASE_TTL_S = 3.0
 RECOVER_S = 3.0
 
@@ -59,13 +58,18 @@ class Experiment:
         return max(10, round(self.intent.steady_window_s * self.intent.workload.rate_per_s))
 
     @property
+    def check_units(self) -> int:
+        """Units of the A/A check: some seconds' worth, enough to see that something is badly wrong."""
+        return min(60, max(20, self.watch_units))
+
+    @property
     def recover_units(self) -> int:
         """Units after the rollback."""
         return max(10, round(min(self.intent.steady_window_s, RECOVER_S) * self.intent.workload.rate_per_s))
 
     def cost(self) -> dict[str, float]:
         """Return what it will cost at most: units, seconds, and tokens where they have been measured."""
-        units = self.units + self.watch_units + self.recover_units + (CHECK_UNITS if self.check else 0)
+        units = self.units + self.watch_units + self.recover_units + (self.check_units if self.check else 0)
         tokens = {} if self.tokens_per_unit is None else {"tokens": self.tokens_per_unit * units}
         return {"units": units, "seconds": units / self.intent.workload.rate_per_s, **tokens}
 

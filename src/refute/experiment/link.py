@@ -59,7 +59,8 @@ class Peer:
         self._waiting[number] = answer
         try:
             self._writer.write(encode({"id": number, "op": op, **fields}))
-            message = await asyncio.wait_for(answer, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                message = await answer
         except (OSError, TimeoutError) as error:
             why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
             raise RefuteError(self._lost(f"{op}: {why}"), exit_code=EXIT_INCONCLUSIVE) from None
@@ -263,7 +264,8 @@ class Link:
                 await writer.wait_closed()
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Peer | None:
-        hello = decode(await asyncio.wait_for(reader.readline(), _HELLO_S))
+        async with asyncio.timeout(_HELLO_S):
+            hello = decode(await reader.readline())
         if not secrets.compare_digest(str(hello.get("token", "")), self._token):
             return None
         peer = Peer(str(hello.get("role")), int(hello.get("pid", 0)), writer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -91,12 +92,12 @@ class Generator:
         context = UnitContext(unit.key, arm)  # type: ignore[arg-type]
         current_unit.set(context)
         answer, error = None, ""
+        limit = asyncio.timeout(max(0.001, due + load.timeout_s - time.perf_counter()))
         try:
-            answer = await asyncio.wait_for(self._answer(unit.case), max(0.001, due + load.timeout_s - time.perf_counter()))
-        except TimeoutError:
-            error = "timeout"
+            async with limit:
+                answer = await self._answer(unit.case)
         except Exception as raised:  # noqa: BLE001 - whatever the system raises is its outcome
-            error = type(raised).__name__
+            error = "timeout" if limit.expired() else type(raised).__name__
         latency_s = load.timeout_s if error == "timeout" else time.perf_counter() - due
         values, cost = await self._measure(unit, answer, error, latency_s)
         outcome = Outcome(
@@ -137,8 +138,7 @@ async def _set_before(stop: asyncio.Event, due: float) -> bool:
     if wait_s <= 0:
         await asyncio.sleep(0)
         return stop.is_set()
-    try:
-        await asyncio.wait_for(stop.wait(), wait_s)
-    except TimeoutError:
-        return False
-    return True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(wait_s):
+            await stop.wait()
+    return stop.is_set()

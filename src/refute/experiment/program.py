@@ -110,7 +110,8 @@ class Program:
         """Renew the lease until the program ends."""
         while process.returncode is None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), _RENEW_S)
+                async with asyncio.timeout(_RENEW_S):
+                    await process.wait()
             await self._link.renew_live(LEASE_TTL_S)
 
     async def _roll_back(self, handle: Handle) -> bool:
@@ -131,5 +132,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await process.wait()
             return

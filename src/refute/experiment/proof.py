@@ -10,7 +10,7 @@ from refute.core.measure import measure
 from refute.core.outcome import Outcome
 from refute.experiment.design import Experiment
 from refute.experiment.tape import Tape
-from refute.stats import clopper_pearson, log_e_refute
+from refute.stats import clopper_pearson, compare_arms, log_e_refute
 
 _LANDING_ALPHA = 0.001
 _UNDELIVERED = 0.9  # share of the hits that must reach the caller: some are under way when the fault is removed
@@ -69,7 +69,25 @@ def sick(tape: Tape, experiment: Experiment) -> list[str]:
     if sum(failed.values()) > _FAILED * len(outcomes):
         name, _ = failed.most_common(1)[0]
         return [f"control is sick: {sum(failed.values())} of {len(outcomes)} units failed with no fault applied, mostly by {name}"]
-    return [*_missing(outcomes), *_unsteady(outcomes, experiment)]
+    return [*_missing(outcomes), *_unsteady(outcomes, experiment), *_unequal(outcomes, experiment)]
+
+
+def _unequal(outcomes: list[Outcome], experiment: Experiment) -> list[str]:
+    """Return the indicators in which the arms differ although neither has a fault: sick instrumentation."""
+    reasons = []
+    for name, indicator in experiment.intent.indicators.items():
+        if indicator.kind != "ratio":
+            continue
+        treatment, control = (_bad(outcomes, name, arm) for arm in ("treatment", "control"))
+        if treatment[1] and control[1] and compare_arms(treatment, control, experiment.arming.cohort).sick:
+            reasons.append(f"the arms differ in {name} with no fault applied: {treatment} and {control} (bad units, units)")
+    return reasons
+
+
+def _bad(outcomes: list[Outcome], indicator: str, arm: str) -> tuple[int, int]:
+    """Return the bad units of one arm, and all of them."""
+    values = [value for outcome in outcomes if outcome.arm == arm and (value := outcome.values.get(indicator)) is not None]
+    return sum(1 for value in values if value < 1), len(values)
 
 
 def _missing(outcomes: list[Outcome]) -> list[str]:

@@ -14,7 +14,7 @@ from refute.core.errors import RefuteError
 from refute.core.events import Event, EventKind
 from refute.core.intent import Belief
 from refute.experiment.assess import Assessor, Look, Verdict, assessor, judge
-from refute.experiment.design import CHECK_UNITS, LEASE_TTL_S, Experiment
+from refute.experiment.design import LEASE_TTL_S, Experiment
 from refute.experiment.proof import landing_faults, nothing_eligible, sick
 from refute.experiment.session import Session
 from refute.experiment.tape import Tape
@@ -40,6 +40,7 @@ class Result:
         rolled_back: whether the rollback is proven; True where nothing was applied.
         interrupted: whether somebody ended it.
         cost: totals by name over all phases.
+        units: that ended, over all phases.
         versions: of what the workload ran on.
     """
 
@@ -50,6 +51,7 @@ class Result:
     rolled_back: bool = True
     interrupted: bool = False
     cost: dict[str, float] = field(default_factory=dict)
+    units: int = 0
     versions: dict[str, str] = field(default_factory=dict)
 
     def decided(self) -> list[Belief]:
@@ -122,7 +124,7 @@ class Run:
     async def _check(self) -> list[str]:
         """Run the A/A check: armed with a share of 0, so that the instrumentation is in place and does nothing."""
         await self._arm(replace(self._experiment.arming, share=0.0))
-        tape = await self._phase("check", CHECK_UNITS)
+        tape = await self._phase("check", self._experiment.check_units)
         await self._roll_back("the A/A check ended")
         landing, self._result.landing = self._result.landing, Landing()
         reasons = sick(tape, self._experiment)
@@ -198,7 +200,7 @@ class Run:
 
     async def _stop_injecting(self, tape: Tape) -> None:
         fired_s = time.perf_counter()
-        await self._roll_back("the question is answered, or a stop condition fired")
+        await self._roll_back(f"stop condition: {self._breach.condition}" if self._breach else "the question is answered")
         if self._breach is not None:
             self._emit("stop", **asdict(self._breach), seconds_to_rollback=time.perf_counter() - fired_s, started=tape.started)
         await self._session.halt()
@@ -233,6 +235,7 @@ class Run:
         self._emit("rollback", ok=proven, seconds=time.perf_counter() - start, how=why, remove_by_hand=by_hand)
 
     def _heard(self, phase: str, outcomes: list[dict[str, Any]]) -> None:
+        self._result.units += len(outcomes)
         for outcome in outcomes:
             for name, amount in outcome["cost"].items():
                 self._result.cost[name] = self._result.cost.get(name, 0.0) + amount
@@ -271,9 +274,10 @@ class Run:
         return reasons
 
     def _progress(self, tape: Tape, elapsed_s: float) -> None:
+        lease_s = LEASE_TTL_S - (time.monotonic() - self._renewed) if self._handle else 0.0
         self._emit(
             "progress", phase=tape.phase, elapsed_s=elapsed_s, units=len(tape.outcomes), planned=tape.planned,
-            arms=tape.arms(self._experiment.arming.component.name), lease_s=LEASE_TTL_S if self._handle else 0.0,
+            arms=tape.arms(self._experiment.arming.component.name), lease_s=max(0.0, lease_s),
             log_e={belief: look.evidence() for belief, look in self._result.looks.items()} if tape.phase == "inject" else {},
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -99,7 +99,8 @@ class Session:
                 cases=str(workload.cases.resolve()), limit_s=workload.timeout_s, journeys=self._journeys,
                 indicators=[asdict(indicator) for indicator in self._intent.indicators.values()],
             )  # fmt: skip
-            ready = await self._or_death(asyncio.wait_for(self._ready, _SETUP_S))
+            async with asyncio.timeout(_SETUP_S):
+                ready = await self._or_death(self._ready)
         except TimeoutError:
             raise self._failed("WORKLOAD-SETUP", "the workload could not be set up", "not ready in time") from None
         versions: dict[str, str] = ready["versions"]
@@ -142,7 +143,7 @@ class Session:
         """Start no more units of this phase; those under way end."""
         await self.worker.ask("halt")
 
-    async def _or_death(self, wanted: Coroutine[Any, Any, T]) -> T:
+    async def _or_death(self, wanted: Awaitable[T]) -> T:
         """Wait for something that the process does, or for the process to die."""
         assert self._process is not None
         task, death = asyncio.ensure_future(wanted), asyncio.ensure_future(self._process.wait())
@@ -162,10 +163,9 @@ class Session:
         if self.worker.gone.is_set():
             raise self._failed("WORKLOAD-DIED", "the workload's process died", "")
         self._news.clear()
-        try:
-            await asyncio.wait_for(self._news.wait(), _TICK_S)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TICK_S):
+                await self._news.wait()
 
     def _heard(self, _peer: Peer, message: Message) -> None:
         op = message["op"]
@@ -200,7 +200,8 @@ class Session:
                 with contextlib.suppress(RefuteError):
                     await peer.ask("end", timeout_s=2.0)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _TEARDOWN_S)
+            async with asyncio.timeout(_TEARDOWN_S):
+                await process.wait()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # and whatever it has left behind
         await process.wait()

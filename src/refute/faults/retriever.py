@@ -7,7 +7,7 @@ import random
 from refute.core.system import ComponentKind
 from refute.faults import _results
 from refute.faults.spec import Fault, Magnitude
-from refute.wire.exchange import Call, PythonCall, PythonStrike, Strike
+from refute.wire.exchange import Call, PythonCall, PythonStrike, Reply, Strike
 
 _KINDS: frozenset[ComponentKind] = frozenset({"retriever", "vector_store"})
 
@@ -36,6 +36,30 @@ DELAY = Fault(
     typical_share=1.0,
     strike_exchange=_delay_exchange,
     strike_python=_delay,
+)
+
+
+def _error(call: PythonCall, _magnitude: float | None, _rng: random.Random) -> PythonStrike:
+    return PythonStrike(effect="ConnectionError", raises=ConnectionError(f"{call.name}: the search did not answer"))
+
+
+def _error_exchange(_call: Call, _magnitude: float | None, _rng: random.Random) -> Strike:
+    body = b'{"error": {"message": "the search is unavailable", "type": "unavailable"}}'
+    return Strike(effect="status 503", instead=Reply(503, (("content-type", "application/json"),), body))
+
+
+ERROR = Fault(
+    name="retriever.error",
+    summary="The search fails.",
+    kinds=_KINDS,
+    hazard="availability",
+    effect="The function raises ConnectionError without being called; behind an endpoint: HTTP 503 with a JSON body.",
+    landing="counted as the exception is raised, or the 503 handed to the client",
+    belief="When the vector search fails, something simpler still finds an answer.",
+    source="restarts, full memory and refused connections of vector databases",
+    typical_share=0.3,
+    strike_exchange=_error_exchange,
+    strike_python=_error,
 )
 
 
@@ -81,4 +105,4 @@ POISONED = Fault(
     strike_python=_poisoned,
 )
 
-FAULTS = (DELAY, EMPTY, POISONED)
+FAULTS = (DELAY, ERROR, EMPTY, POISONED)

@@ -4,67 +4,95 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Hashable
+from collections.abc import Awaitable, Callable, Generator, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from refute.core.arming import Landing
-from refute.core.context import current_unit, shielded
+from refute.core.arming import Arming, Landing
+from refute.core.lease import Lease
 from refute.faults.spec import Fault
 from refute.injectors._memory import Memory
-from refute.injectors.switch import Hit, Switch
+from refute.injectors.sublease import Sublease
+from refute.injectors.switch import Attempt, Hit, Switch
 from refute.wire.exchange import UNCHANGED, PythonCall, PythonStrike
 
 Script = Generator[float | None, Any, Any]
 """A strike as steps: seconds to wait (answered with whether they all passed) or None to call the function (answered with its result)."""
 
-_SLICE_S = 0.2
+
+class Begun:
+    """One call of a unit, under one armed fault.
+
+    Attributes:
+        armed: the fault.
+        script: what is to happen to the call; None where it goes through untouched.
+    """
+
+    __slots__ = ("_attempt", "_identity", "armed", "script")
+
+    def __init__(self, armed: Armed, identity: Hashable, attempt: Attempt | None, script: Script | None) -> None:
+        """Tie the call to what was decided for it."""
+        self.armed = armed
+        self.script = script
+        self._attempt = attempt
+        self._identity = identity
+
+    def answered(self, result: Any) -> None:
+        """Note what the function really returned."""
+        if self.armed.memory.size:
+            self.armed.memory.keep(self._identity, result)
+
+    def failed(self) -> None:
+        """Note that the caller sees an exception, so that its retry is known as one."""
+        if self._attempt is not None:
+            self._attempt.ended(failed=True)
 
 
 class Armed:
     """One armed fault.
 
     Args:
-        switch: decides and counts.
+        arming: what is armed.
         fault: what strikes; it has a `strike_python`.
+        lease: for how long.
     """
 
-    def __init__(self, switch: Switch, fault: Fault) -> None:
+    def __init__(self, arming: Arming, fault: Fault, lease: Lease) -> None:
         """Start with nothing remembered and nothing held."""
-        self.switch = switch
+        self.arming = arming
         self.memory = Memory(fault.remembers)
+        self._lease = Sublease(lease)
+        self._switch = Switch(arming, self._lease)
         self._fault = fault
         self._lock = threading.Lock()
-        self._off = threading.Event()
         self._holding = 0
         self._missed: Counter[str] = Counter()
 
-    def script(self, call: PythonCall, identity: Hashable) -> Script | None:
-        """Decide on one call, and return what is to happen to it where it is hit.
+    def begin(self, call: PythonCall, identity: Hashable) -> Begun | None:
+        """Decide on one call; None where it belongs to no unit and is none of our business.
 
         Args:
             call: the call.
             identity: equal for equal arguments.
         """
+        unit = self._switch.unit_of_call()
+        if unit is None:
+            return None
         if self.memory.size:
             call = replace(call, earlier=self.memory.others(identity))
         if self._fault.matches_python is not None and not self._fault.matches_python(call):
-            if current_unit.get() is not None and not shielded.get():
-                self._miss("calls could not be hit by this fault, or not yet")
-            return None
-        hit = self.switch.decide(f"{call.name}/{hash(identity)}", -1)
-        if hit is None or self._off.is_set() or self._fault.strike_python is None:
-            return None
-        return self._play(hit, self._fault.strike_python(call, self.switch.arming.magnitude, hit.rng))
-
-    def remember(self, identity: Hashable, result: Any) -> None:
-        """Keep a real answer of a unit's call, for faults that need it."""
-        if self.memory.size and current_unit.get() is not None and not shielded.get():
-            self.memory.keep(identity, result)
+            self._miss("calls could not be hit by this fault, or not yet")
+            return Begun(self, identity, None, None)
+        attempt = self._switch.attempt(unit, hash(identity), -1)
+        if attempt is None or attempt.hit is None or self._fault.strike_python is None:
+            return Begun(self, identity, attempt, None)
+        strike = self._fault.strike_python(call, self.arming.magnitude, attempt.hit.rng)
+        return Begun(self, identity, attempt, self._play(attempt, attempt.hit, strike))
 
     def off(self) -> None:
         """End the fault: no new strike, waits end within a moment, nothing is remembered."""
-        self._off.set()
+        self._lease.revoke()
         self.memory.clear()
 
     @property
@@ -74,53 +102,50 @@ class Armed:
 
     def landing(self) -> Landing:
         """Return what has been delivered, and why not more."""
-        landing = self.switch.landing()
+        landing = self._switch.landing()
         with self._lock:
             reasons = [f"{count} {what}" for what, count in sorted(self._missed.items())]
         if not reasons and landing.eligible + landing.control_eligible == 0:
-            reasons = [_why_nothing(self.switch.arming.component.python, landing.unattributed)]
+            reasons = [_why_nothing(self.arming.component.python, landing.unattributed)]
         return replace(landing, reason="; ".join(reasons))
 
     def wait(self, seconds: float) -> bool:
         """Hold a call; return whether the whole time passed with the fault still armed."""
-        with self._lock:
-            self._holding += 1
-        try:
-            for part in _slices(seconds):
-                if self._off.is_set() or self.switch.lease.wait_revoked(part):
-                    return False
-            return not self._off.is_set()
-        finally:
-            with self._lock:
-                self._holding -= 1
+        with self._held():
+            return not self._lease.wait_revoked(seconds)
 
     async def wait_async(self, seconds: float) -> bool:
         """Do what `wait` does without blocking the event loop."""
+        with self._held():
+            return not await self._lease.wait_revoked_async(seconds)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
         with self._lock:
             self._holding += 1
         try:
-            for part in _slices(seconds):
-                if self._off.is_set() or await self.switch.lease.wait_revoked_async(part):
-                    return False
-            return not self._off.is_set()
+            yield
         finally:
             with self._lock:
                 self._holding -= 1
 
-    def _play(self, hit: Hit, strike: PythonStrike) -> Script:
+    def _play(self, attempt: Attempt, hit: Hit, strike: PythonStrike) -> Script:
         """Yield the steps of a strike; a wait that is cut short leaves the rest of the call untouched and uncounted."""
         if strike.hold_s > 0 and not (yield strike.hold_s):
+            attempt.ended(failed=False)
             return (yield None)
         if strike.raises is not None and not strike.call_first:
-            self.switch.delivered(hit, strike.effect)
+            self._switch.delivered(hit, strike.effect)
             raise strike.raises
         if strike.raises is None and strike.rewrite is None:
-            self.switch.delivered(hit, strike.effect)
+            attempt.ended(failed=False)
+            self._switch.delivered(hit, strike.effect)
         result = yield None
         if strike.hold_after_s > 0 and not (yield strike.hold_after_s):
+            attempt.ended(failed=False)
             return result
         if strike.raises is not None:
-            self.switch.delivered(hit, strike.effect)
+            self._switch.delivered(hit, strike.effect)
             raise strike.raises
         return self._rewritten(hit, strike, result)
 
@@ -135,7 +160,7 @@ class Armed:
         if changed is UNCHANGED:
             self._miss(f"results had nothing to change (a {type(result).__name__})")
             return result
-        self.switch.delivered(hit, strike.effect)
+        self._switch.delivered(hit, strike.effect)
         return changed
 
     def _miss(self, what: str) -> None:
@@ -169,12 +194,6 @@ async def play_async(script: Script, call: Callable[[], Awaitable[Any]], wait: C
         except StopIteration as end:
             return end.value
         answer = await (call() if step is None else wait(step))
-
-
-def _slices(seconds: float) -> Generator[float, None, None]:
-    while seconds > 0:
-        yield min(seconds, _SLICE_S)
-        seconds -= _SLICE_S
 
 
 def _why_nothing(function: str, unattributed: int) -> str:

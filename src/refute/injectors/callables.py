@@ -5,17 +5,16 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from refute.core.arming import Arming, Handle, Landing
 from refute.core.errors import refuse
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
-from refute.injectors._armed import Armed, play, play_async
+from refute.injectors._armed import Armed, Begun, play, play_async
 from refute.injectors._memory import identity_of_arguments
 from refute.injectors._targets import MISSING, Site, Target, UnresolvedError, resolve, sites_of
-from refute.injectors.switch import Switch
 from refute.wire.exchange import PythonCall
 
 _LOCK = threading.RLock()
@@ -35,7 +34,7 @@ class CallablesInjector:
         self._armed: dict[str, Armed] = {}
 
     def refuses(self, arming: Arming) -> str:
-        """Say why this injector cannot do it, or return ""; imports the function's module."""
+        """Say why this injector cannot do it, or return ""; imports nothing, as the planner's process is not the program's."""
         component, fault = arming.component, catalogue().get(arming.fault)
         if not component.python:
             return f"component {component.name!r} names no python function"
@@ -45,10 +44,6 @@ class CallablesInjector:
             return f"{arming.fault} does not apply to a {component.kind}"
         if (scale := fault.magnitude) is not None and arming.magnitude is not None and not scale.low <= arming.magnitude <= scale.high:
             return f"magnitude {arming.magnitude:g} {scale.unit} is outside {scale.low:g} to {scale.high:g} {scale.unit}"
-        try:
-            resolve(component.python)
-        except UnresolvedError as error:
-            return str(error)
         return ""
 
     def prepare(self, arming: Arming) -> Handle:
@@ -72,9 +67,12 @@ class CallablesInjector:
             raise refuse("CALLABLES-REFUSED", reason, where=arming.component.name)
         if handle.id in self._armed:
             raise refuse("CALLABLES-TWICE", "this handle has been applied before; prepare a new one", seen=handle.id)
-        armed = Armed(Switch(arming, lease), catalogue()[arming.fault])
-        with _LOCK:
+        try:
             target = resolve(arming.component.python)
+        except UnresolvedError as error:
+            raise refuse("CALLABLES-REFUSED", str(error), where=arming.component.name) from None
+        armed = Armed(arming, catalogue()[arming.fault], lease)
+        with _LOCK:
             patch = next((known for known in _PATCHES if known.covers(target)), None)
             if patch is None:
                 patch = _Patch(target)
@@ -110,7 +108,7 @@ class CallablesInjector:
             if armed.holding or any(armed in patch.armed for patch in _PATCHES):
                 return False
             try:
-                target = resolve(armed.switch.arming.component.python)
+                target = resolve(armed.arming.component.python)
             except UnresolvedError:
                 return True
             return target.function not in _WRAPPERS or any(patch.covers(target) for patch in _PATCHES)
@@ -161,22 +159,25 @@ def _wrapper_sync(patch: _Patch) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def armed_call(*args: Any, **kwargs: Any) -> Any:
-        armed = patch.armed
-        if not armed:
+        begun = _begun(patch, args, kwargs) if patch.armed else ()
+        if not begun:
             return function(*args, **kwargs)
-        identity = identity_of_arguments(args, kwargs)
 
         def call() -> Any:
             result = function(*args, **kwargs)
-            for one in armed:
-                one.remember(identity, result)
+            for one in begun:
+                one.answered(result)
             return result
 
-        python_call = PythonCall(patch.target.name, args, kwargs)
-        for one in reversed(armed):
-            if (script := one.script(python_call, identity)) is not None:
-                call = functools.partial(play, script, call, one.wait)
-        return call()
+        for one in reversed(begun):
+            if one.script is not None:
+                call = functools.partial(play, one.script, call, one.armed.wait)
+        try:
+            return call()
+        except BaseException:
+            for one in begun:
+                one.failed()
+            raise
 
     return armed_call
 
@@ -186,24 +187,35 @@ def _wrapper_async(patch: _Patch) -> Callable[..., Any]:
 
     @functools.wraps(function)
     async def armed_call(*args: Any, **kwargs: Any) -> Any:
-        armed = patch.armed
-        if not armed:
+        begun = _begun(patch, args, kwargs) if patch.armed else ()
+        if not begun:
             return await function(*args, **kwargs)
-        identity = identity_of_arguments(args, kwargs)
 
         async def call() -> Any:
             result = await function(*args, **kwargs)
-            for one in armed:
-                one.remember(identity, result)
+            for one in begun:
+                one.answered(result)
             return result
 
-        python_call = PythonCall(patch.target.name, args, kwargs)
-        for one in reversed(armed):
-            if (script := one.script(python_call, identity)) is not None:
-                call = functools.partial(play_async, script, call, one.wait_async)
-        return await call()
+        for one in reversed(begun):
+            if one.script is not None:
+                call = functools.partial(play_async, one.script, call, one.armed.wait_async)
+        try:
+            return await call()
+        except BaseException:
+            for one in begun:
+                one.failed()
+            raise
 
     return armed_call
 
 
+def _begun(patch: _Patch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Begun]:
+    """Let each armed fault decide on a call; nothing where it belongs to no unit."""
+    identity = identity_of_arguments(args, kwargs)
+    call = PythonCall(patch.target.name, args, kwargs)
+    return [begun for armed in patch.armed if (begun := armed.begin(call, identity)) is not None]
+
+
 INJECTOR = CallablesInjector()
+"""The one of this process, found by entry point."""

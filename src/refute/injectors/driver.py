@@ -14,16 +14,15 @@ from refute.core.context import UnitContext
 from refute.faults.spec import Fault
 from refute.injectors.switch import Attempt, Hit, Switch
 from refute.wire.codec import Codec, recognise
-from refute.wire.exchange import FRAMING, Call, Failure, Headers, Pause, Reply, Request, Step, StreamRewriter, Strike, without
+from refute.wire.exchange import FRAMING, Failure, Headers, Pause, Reply, Request, Step, StreamRewriter, Strike, without
 from refute.wire.sse import SseSplitter
 
 
 class View(Protocol):
     """A request as an adapter sees it; what is dear is read when it is asked for."""
 
-    @property
     def attempt(self) -> int:
-        """Number of the attempt where the client says so, else -1."""
+        """Return the number of the attempt where the client says so, else -1."""
         ...
 
     @property
@@ -35,9 +34,26 @@ class View(Protocol):
         """Return what stays the same between the attempts of one logical call."""
         ...
 
+    def codec(self) -> Codec:
+        """Return the codec that the request calls for, by its head alone."""
+        ...
+
     def request(self) -> Request:
         """Return the whole request."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The beginning of upstream's reply.
+
+    Attributes:
+        status: status code.
+        content_type: media type, with its parameters.
+    """
+
+    status: int
+    content_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +66,7 @@ class Hold:
 class Do(Enum):
     """What else a script asks of its adapter."""
 
-    ASK = "send the request on; send back the reply's head as a `Reply` without body, or throw what it raised"
+    ASK = "send the request on; send back the reply's `Head`, or throw what it raised"
     READ = "read upstream's reply to its end; send back the decoded `Reply`"
 
 
@@ -74,12 +90,16 @@ class Aim:
     switch: Switch
 
 
-def script(aim: Aim, view: View) -> Script | None:
-    """Return the script for one exchange, None where no fault may touch it.
+def script(aim: Aim, view: View) -> Script | Attempt | None:
+    """Return what is to be done with one exchange.
 
     Args:
         aim: the armed fault.
         view: the request.
+
+    Returns:
+        A script; or the attempt, where it is not hit and only wants to know whether it failed by itself; or None, where no
+        fault may touch it.
     """
     fault = aim.fault
     if fault.matches_exchange is not None and not fault.matches_exchange(recognise(view.request())[1]):
@@ -92,7 +112,7 @@ def script(aim: Aim, view: View) -> Script | None:
     attempt = aim.switch.attempt(unit, view.identity(), view.attempt)
     if attempt is None:
         return None
-    return _missed(attempt) if attempt.hit is None else _hit(aim, view, attempt, attempt.hit)
+    return attempt if attempt.hit is None else _hit(aim, view, attempt, attempt.hit)
 
 
 def _missed(attempt: Attempt) -> Script:
@@ -108,8 +128,7 @@ def _missed(attempt: Attempt) -> Script:
 
 def _hit(aim: Aim, view: View, attempt: Attempt, hit: Hit) -> Script:
     """Carry out a strike that was decided before the request was sent."""
-    call = recognise(view.request())[1]
-    strike = _strike(aim, call, hit)
+    strike = _strike(aim, view, hit)
     if strike is None:
         return (yield from _missed(attempt))
     if strike.hold_s > 0:
@@ -143,7 +162,7 @@ def _hold(aim: Aim, view: View, hit: Hit, strike: Strike) -> Generator[Hold, boo
     return None
 
 
-def _rewritten(aim: Aim, head: Reply, hit: Hit, strike: Strike) -> Script:
+def _rewritten(aim: Aim, head: Head, hit: Hit, strike: Strike) -> Script:
     """Change a reply that came from upstream, as a stream or whole."""
     if is_stream(head):
         if strike.rewrite_stream is None:
@@ -167,16 +186,16 @@ def _changed(aim: Aim, reply: Reply, hit: Hit, strike: Strike) -> Reply | None:
 def _on_reply(aim: Aim, view: View, unit: UnitContext) -> Script:
     """Pass the exchange on, and decide once its reply has what the fault awaits."""
     awaits = aim.fault.awaits
-    head: Reply = yield ASK
+    head: Head = yield ASK
     if awaits is None or not 200 <= head.status < 300 or aim.switch.lease.remaining_s() <= 0:
         return None
-    codec, call = recognise(view.request())
+    codec = view.codec()
 
     def decide() -> tuple[Hit, Strike] | None:
         attempt = aim.switch.attempt(unit, view.identity(), view.attempt)
         if attempt is None or attempt.hit is None:
             return None
-        strike = _strike(aim, call, attempt.hit)
+        strike = _strike(aim, view, attempt.hit)
         return None if strike is None else (attempt.hit, strike)
 
     if is_stream(head):
@@ -195,15 +214,15 @@ def _on_reply(aim: Aim, view: View, unit: UnitContext) -> Script:
     return None if decided is None else _changed(aim, reply, *decided)
 
 
-def _strike(aim: Aim, call: Call, hit: Hit) -> Strike | None:
+def _strike(aim: Aim, view: View, hit: Hit) -> Strike | None:
     if aim.fault.strike_exchange is None:
         return None
-    return aim.fault.strike_exchange(call, aim.magnitude, hit.rng)
+    return aim.fault.strike_exchange(recognise(view.request())[1], aim.magnitude, hit.rng)
 
 
-def is_stream(head: Reply) -> bool:
+def is_stream(head: Head) -> bool:
     """Say whether a reply is a stream of server-sent events."""
-    return next((value for name, value in head.headers if name.lower() == "content-type"), "").startswith("text/event-stream")
+    return head.content_type.startswith("text/event-stream")
 
 
 class Pump:

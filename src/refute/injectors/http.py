@@ -18,11 +18,12 @@ from refute.injectors.driver import Aim, script
 from refute.injectors.httpx_adapter import Adapter, HttpxView
 from refute.injectors.httpx_hooks import LIBRARIES, Hooks
 from refute.injectors.sublease import Sublease
-from refute.injectors.switch import Switch
+from refute.injectors.switch import Attempt, Switch
 from refute.injectors.target import Target
 
 _UNHOOKED = ("aiohttp", "requests", "botocore", "urllib3", "http.client")
 _REMEMBERED_LANDINGS = 64
+_REMEMBERED_ROUTES = 512
 
 
 class _Armed:
@@ -36,6 +37,11 @@ class _Armed:
         self.aim = Aim(catalogue()[arming.fault], arming.magnitude, Switch(arming, self.lease))
 
 
+_Place = tuple[str, str, str, int | None, str]
+_Routes = dict[_Place, tuple[_Armed, ...]]
+"""What is armed for a method and a URL without its query; a new one whenever something is armed or disarmed."""
+
+
 class HttpInjector:
     """The injector; one for the process, as the libraries' classes are."""
 
@@ -45,7 +51,7 @@ class HttpInjector:
         """Start with nothing armed and nothing hooked."""
         self._lock = threading.Lock()
         self._armed: dict[str, _Armed] = {}
-        self._active: tuple[_Armed, ...] = ()
+        self._routes: _Routes = {}
         self._past: dict[str, Landing] = {}
         self._hooks = Hooks(self._wrapped)
 
@@ -63,7 +69,7 @@ class HttpInjector:
             if handle.id in self._armed:
                 return
             self._armed[handle.id] = _Armed(Arming.from_json(handle.data["arming"]), lease)
-            self._active = tuple(self._armed.values())
+            self._routes = {}
             self._hooks.install()
 
     def landed(self, handle: Handle) -> Landing:
@@ -77,7 +83,7 @@ class HttpInjector:
             armed = self._armed.pop(handle.id, None)
             if armed is None:
                 return
-            self._active = tuple(self._armed.values())
+            self._routes = {}
             if not self._armed:
                 self._hooks.remove()
             armed.lease.revoke()
@@ -93,16 +99,33 @@ class HttpInjector:
         """Return how many methods of other libraries are hooked now; 0 while nothing is armed."""
         return self._hooks.installed()
 
-    def _aimed_at(self, request: Any) -> list[_Armed]:
+    def _aimed_at(self, request: Any) -> tuple[_Armed, ...]:
         """Return what is armed for a request, in the order of arming."""
         url = request.url
-        scheme, host, port, path = url.scheme, url.host, url.port, url.path
-        header = partial(request.headers.get, default="")
-        return [
-            armed
-            for armed in self._active
-            if armed.target.at(scheme, host, port, path) and armed.target.speaks(request.method, path, header)
-        ]
+        routes, place = self._routes, (request.method, url.scheme, url.host, url.port, url.path)
+        aimed = routes.get(place)
+        return self._routed(request, routes, place) if aimed is None else aimed
+
+    def _routed(self, request: Any, routes: _Routes, place: _Place) -> tuple[_Armed, ...]:
+        """Find what is armed for a request; remember it where that does not depend on the request's headers."""
+        method, scheme, host, port, path = place
+        asked = False
+
+        def header(name: str) -> str:
+            nonlocal asked
+            asked = True
+            return str(request.headers.get(name, ""))
+
+        aimed = tuple(
+            armed for armed in self._armed_now() if armed.target.at(scheme, host, port, path) and armed.target.speaks(method, path, header)
+        )
+        if not asked and len(routes) < _REMEMBERED_ROUTES:
+            routes[place] = aimed
+        return aimed
+
+    def _armed_now(self) -> tuple[_Armed, ...]:
+        with self._lock:
+            return tuple(self._armed.values())
 
     def _wrapped(self, library: ModuleType, name: str, original: Any) -> Any:
         """Return what stands in for a transport's method."""
@@ -125,12 +148,32 @@ class HttpInjector:
 
 def _carry(adapter: Adapter, armed: _Armed, ask: Callable[[Any], Any], request: Any) -> Any:
     todo = script(armed.aim, HttpxView(request))
-    return ask(request) if todo is None else adapter.carry(todo, ask, request, armed.lease)
+    if todo is None:
+        return ask(request)
+    if not isinstance(todo, Attempt):
+        return adapter.carry(todo, ask, request, armed.lease)
+    try:
+        response = ask(request)
+    except BaseException:
+        todo.ended(failed=True)
+        raise
+    todo.ended(failed=response.status_code >= 400)
+    return response
 
 
 async def _carry_async(adapter: Adapter, armed: _Armed, ask: Callable[[Any], Any], request: Any) -> Any:
     todo = script(armed.aim, HttpxView(request))
-    return await (ask(request) if todo is None else adapter.carry_async(todo, ask, request, armed.lease))
+    if todo is None:
+        return await ask(request)
+    if not isinstance(todo, Attempt):
+        return await adapter.carry_async(todo, ask, request, armed.lease)
+    try:
+        response = await ask(request)
+    except BaseException:
+        todo.ended(failed=True)
+        raise
+    todo.ended(failed=response.status_code >= 400)
+    return response
 
 
 def _objections(arming: Arming) -> Iterator[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from types import ModuleType
 from typing import Any
 
 from refute.core.lease import Lease
-from refute.injectors.driver import ASK, Do, Hold, Pump, Script, limit_pause, unpacked
+from refute.injectors.driver import ASK, Do, Head, Hold, Pump, Script, limit_pause, unpacked
+from refute.wire.codec import Codec, recognise_head
 from refute.wire.exchange import Failure, Headers, Pause, Reply, Request
 from refute.wire.request import RETRY_COUNT, attempt_number
 
@@ -36,7 +38,6 @@ class HttpxView:
         """Keep the request."""
         self._request = request
 
-    @property
     def attempt(self) -> int:
         """See `View.attempt`."""
         return attempt_number(self._request.headers.get(RETRY_COUNT, ""))
@@ -49,8 +50,14 @@ class HttpxView:
     def identity(self) -> int:
         """See `View.identity`; of a long body, its length and both ends."""
         body = _body(self._request)
-        part = body if len(body) <= _WHOLE_BODY else (len(body), body[:_END], body[-_END:])
-        return hash((self._request.method, self._request.url.raw_path, part))
+        if not body:
+            return hash((self._request.method, self._request.url.raw_path))
+        return hash(body if len(body) <= _WHOLE_BODY else (len(body), body[:_END], body[-_END:]))
+
+    def codec(self) -> Codec:
+        """See `View.codec`."""
+        own = self._request
+        return recognise_head(own.method, own.url.path, partial(own.headers.get, default=""))[0]
 
     def request(self) -> Request:
         """See `View.request`."""
@@ -127,10 +134,10 @@ class Adapter:
 
     def decoded(self, response: Any, raw: bytes) -> Reply:
         """Return a whole reply, its body decoded by the library's own decoders where they can."""
-        try:
-            body = self.library.Response(response.status_code, headers=response.headers, content=raw).content
-        except self.library.DecodingError:
-            body = raw
+        body = raw
+        if "content-encoding" in response.headers:
+            with suppress(self.library.DecodingError):
+                body = self.library.Response(response.status_code, headers=response.headers, content=raw).content
         return Reply(response.status_code, _headers(response.headers), body)
 
 
@@ -156,7 +163,7 @@ class _Exchange:
         try:
             self._raw = b"".join(self._response.stream)
         finally:
-            self._response.close()
+            self._response.stream.close()
         return self._adapter.decoded(self._response, self._raw)
 
     async def done_async(self, command: Hold | Do, ask: Callable[[Any], Awaitable[Any]]) -> Any:
@@ -169,7 +176,7 @@ class _Exchange:
         try:
             self._raw = b"".join([chunk async for chunk in self._response.stream])
         finally:
-            await self._response.aclose()
+            await self._response.stream.aclose()
         return self._adapter.decoded(self._response, self._raw)
 
     def answer(self, result: Any, stream: type) -> Any:
@@ -187,8 +194,7 @@ class _Exchange:
             headers = list(unpacked(_headers(response.headers)))
             return library.Response(response.status_code, headers=headers, stream=body, extensions=response.extensions)
         if self._raw is not None:
-            body = library.ByteStream(self._raw)
-            return library.Response(response.status_code, headers=response.headers, stream=body, extensions=response.extensions)
+            response.stream = library.ByteStream(self._raw)
         return response
 
 
@@ -289,8 +295,8 @@ class _AsyncStream(_Stepped):
         await self._response.aclose()
 
 
-def _head(response: Any) -> Reply:
-    return Reply(response.status_code, _headers(response.headers))
+def _head(response: Any) -> Head:
+    return Head(response.status_code, response.headers.get("content-type", ""))
 
 
 def _headers(headers: Any) -> Headers:

@@ -1,18 +1,27 @@
-"""Injectors by name, found by entry point `refute.injectors`, and the choice among them."""
+"""Injectors by name: the built-in ones, and what other packages add by entry point `refute.injectors`; the choice among them."""
 
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
 
 from refute.core.arming import Arming, Injector
 from refute.core.errors import refuse
 
+_BUILT_IN = ("callables", "http")
+
 
 @cache
 def injectors() -> dict[str, Injector]:
-    """Return all installed injectors by entry-point name, sorted."""
-    return {entry.name: entry.load() for entry in sorted(entry_points(group="refute.injectors"), key=lambda entry: entry.name)}
+    """Return all injectors by name, the built-in ones first.
+
+    The built-in ones need no package metadata, so that they work in a program whose own environment has Refute only on its path.
+    """
+    found: dict[str, Injector] = {name: import_module(f"refute.injectors.{name}").INJECTOR for name in _BUILT_IN}
+    for entry in sorted(entry_points(group="refute.injectors"), key=lambda entry: entry.name):
+        found.setdefault(entry.name, entry.load())
+    return found
 
 
 def choose(arming: Arming) -> Injector:
@@ -32,6 +41,6 @@ def choose(arming: Arming) -> Injector:
     raise refuse(
         "INJECTOR-NONE",
         f"nothing installed can inject {arming.fault} into {arming.component.name}",
-        seen="; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no injector is installed",
+        seen="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
         next="refute doctor",
     )

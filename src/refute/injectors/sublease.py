@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from refute.core.clock import lease_now_s
 from refute.core.lease import Lease
 
@@ -22,26 +20,26 @@ class Sublease(Lease):
     def __init__(self, lease: Lease) -> None:
         """Start now, for as long as the lease lasts."""
         self._lease = lease
-        self._over = threading.Event()
+        self._over = False
         self._now_s = lease_now_s
         self.granted_s = lease_now_s()
 
     def remaining_s(self) -> float:
         """See `Lease.remaining_s`."""
-        return 0.0 if self._over.is_set() else self._lease.remaining_s()
+        return 0.0 if self._over else self._lease.remaining_s()
 
     def renew(self, ttl_s: float) -> bool:
         """See `Lease.renew`."""
-        return not self._over.is_set() and self._lease.renew(ttl_s)
+        return not self._over and self._lease.renew(ttl_s)
 
     def revoke(self) -> None:
         """End this permission, and wake what sleeps on it within 50 ms."""
-        self._over.set()
+        self._over = True
 
     def wait_revoked(self, timeout_s: float) -> bool:
         """See `Lease.wait_revoked`."""
         until_s = lease_now_s() + timeout_s
         while (left_s := until_s - lease_now_s()) > 0:
-            if self._over.is_set() or self._lease.wait_revoked(min(left_s, _POLL_S)):
+            if self._over or self._lease.wait_revoked(min(left_s, _POLL_S)):
                 return True
         return self.remaining_s() <= 0

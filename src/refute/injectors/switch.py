@@ -59,11 +59,28 @@ class _LogicalCall:
 class _Seen:
     """What a switch remembers of one unit."""
 
-    __slots__ = ("calls", "conversation")
+    __slots__ = ("calls", "conversation", "count")
 
     def __init__(self) -> None:
         self.calls: dict[str | int, _LogicalCall] = {}
         self.conversation: Drawn | None = None
+        self.count = 0
+
+    def call(self, identity: str | int, number: int | Callable[[], int]) -> _LogicalCall:
+        """Return the logical call that an attempt belongs to: one that is known, or a new one."""
+        known = self.calls.get(identity)
+        if known is not None:
+            told = number() if callable(number) else number
+            if told > 0 or (told < 0 and known.failed):
+                known.tries += 1
+                known.failed = False
+                return known
+            del self.calls[identity]
+        call = self.calls[identity] = _LogicalCall(self.count)
+        self.count += 1
+        if len(self.calls) > _REMEMBERED_CALLS:
+            del self.calls[next(iter(self.calls))]
+        return call
 
 
 class Attempt:
@@ -145,13 +162,13 @@ class Switch:
                 self._counts["unattributed"] += 1
         return unit
 
-    def attempt(self, unit: UnitContext, identity: str | int, number: int) -> Attempt | None:
+    def attempt(self, unit: UnitContext, identity: str | int, number: int | Callable[[], int]) -> Attempt | None:
         """Decide for a call that is known to be eligible.
 
         Args:
             unit: from `unit_of_call`, which may have been asked earlier and elsewhere.
             identity: see `decide`.
-            number: see `decide`.
+            number: see `decide`; as a function, asked only where it matters.
 
         Returns:
             The attempt, hit or not; None once the lease has ended.
@@ -160,8 +177,8 @@ class Switch:
             return None
         seen = self._lone_seen if unit is self._lone else unit.kept(self, _Seen)
         with self._lock:
-            call, again = self._logical_call(unit, seen, identity, number)
-            drawn = self._drawn(unit, seen, call, again=again)
+            call = seen.call(identity, number)
+            drawn = call.drawn or self._draw(unit, seen, call)
         hit = None
         if drawn.hit:
             call.failed = True
@@ -198,39 +215,22 @@ class Switch:
                 dict(self._effect),
             )
 
-    def _logical_call(self, unit: UnitContext, seen: _Seen, identity: str | int, number: int) -> tuple[_LogicalCall, bool]:
-        """Return the logical call, and whether this is a further attempt of it."""
-        known = seen.calls.get(identity)
-        if known is not None and (number > 0 or (number < 0 and known.failed)):
-            known.tries += 1
-            known.failed = False
-            return known, True
-        call = _LogicalCall(unit.ordinal(self._name, ""))
-        call.tries = max(number, 0)
-        seen.calls.pop(identity, None)
-        seen.calls[identity] = call
-        if len(seen.calls) > _REMEMBERED_CALLS:
-            del seen.calls[next(iter(seen.calls))]
-        return call, False
-
-    def _drawn(self, unit: UnitContext, seen: _Seen, call: _LogicalCall, *, again: bool) -> Drawn:
-        """Return the draw that covers an attempt, made and counted where it is the first that it covers."""
-        match self.arming.draw:
-            case "conversation":
-                if seen.conversation is None:
-                    seen.conversation = self._draw(unit, "", 0)
-                return seen.conversation
-            case "attempt":
-                return self._draw(unit, f"call-{call.ordinal}", call.tries)
-        if not again or call.drawn is None:
-            call.drawn = self._draw(unit, f"call-{call.ordinal}", 0)
-        return call.drawn
-
-    def _draw(self, unit: UnitContext, place: str, tries: int) -> Drawn:
+    def _draw(self, unit: UnitContext, seen: _Seen, call: _LogicalCall) -> Drawn:
+        """Draw, count, and keep the result for whatever else it covers."""
+        draw = self.arming.draw
+        if draw == "conversation" and seen.conversation is not None:
+            return seen.conversation
+        place = "\x1f0" if draw == "conversation" else f"call-{call.ordinal}\x1f{call.tries if draw == 'attempt' else 0}"
         unit.saw_eligible(self._name)
         treated = unit.arm == "treatment"
         self._counts["eligible" if treated else "control_eligible"] += 1
-        return Drawn(hit=treated and uniform(self.arming.seed, "hit", unit.key, self._name, place, tries) < self.arming.share)
+        hit = treated and uniform(self.arming.seed, f"hit\x1f{unit.key}\x1f{self._name}\x1f{place}") < self.arming.share
+        drawn = Drawn(hit=hit)
+        if draw == "call":
+            call.drawn = drawn
+        elif draw == "conversation":
+            seen.conversation = drawn
+        return drawn
 
 
 class _Strays:

@@ -33,12 +33,12 @@ def account(events: list[Record], intent: Record) -> Record:
         "at": first.get("at"),
         "does": words.strike(first),
         "summary": words.clean(first.get("fault_summary", "")),
-        "settings": _settings(first, intent),
+        "settings": _settings(first, intent, verdicts),
         "gates": first.get("gates") or [],
         "verdicts": verdicts,
         "landing": _proof(_last(events, "landing"), words.landing),
-        "rollback": _proof(_last(events, "rollback"), words.rollback),
-        "stops": [event for event in events if event["event"] == "stop"],
+        "rollback": _proof(_rollback(events), words.rollback),
+        "stops": [{**event, "t": event["at"] - _origin(events)} for event in events if event["event"] == "stop"],
         "phases": [{key: value for key, value in phase.items() if key != "outcomes"} for phase in phases],
         "timelines": [{"indicator": name, **series.timeline(phases, name)} for name in _ordered(phases, read)],
         "cohorts": _cohorts(injected),
@@ -51,6 +51,16 @@ def account(events: list[Record], intent: Record) -> Record:
 
 def _last(events: list[Record], kind: str) -> Record:
     return next((event for event in reversed(events) if event["event"] == kind), {})
+
+
+def _origin(events: list[Record]) -> float:
+    """Return when the first phase started, in seconds since the epoch."""
+    return next((float(event["at"]) for event in events if event["event"] == "phase"), 0.0)
+
+
+def _rollback(events: list[Record]) -> Record:
+    """Return the last rollback, or the one that is unproven."""
+    return next((event for event in events if event["event"] == "rollback" and not event["ok"]), _last(events, "rollback"))
 
 
 def _proof(event: Record, write: Any) -> Record | None:
@@ -76,22 +86,21 @@ def _verdict(event: Record, events: list[Record], stated: dict[str, Record]) -> 
         "control_text": words.counted(event["control"]),
         "evidence_text": words.weighed(event["log_e"]),
         "learned": {**learned, "gained": words.gained(learned), "foreseen": words.foreseen(learned)} if learned else None,
-        "forecast": {**forecast["beliefs"].get(name, {}), "digest": forecast["digest"], "at": forecast.get("at")} if forecast else None,
+        "forecast": {**forecast["beliefs"].get(name, {}), "digest": words.short(forecast.get("digest", ""))} if forecast else None,
         "evidence": {key: [point[key] for point in points] for key in ("n", "breaches", "log_e_hold", "log_e_refute")},
     }
 
 
 def _phases(events: list[Record], target: str) -> list[Record]:
     phases: list[Record] = []
-    origin: float | None = None
+    origin = _origin(events)
     for event in events:
         if event["event"] == "phase" and event["state"] == "started":
-            origin = event["at"] if origin is None else origin
             start = event["at"] - origin
             phases.append({"phase": event["phase"], "from": start, "to": start, "units": 0, "ok": True, "reason": "", "outcomes": []})
         elif event["event"] == "phase" and phases:
             phases[-1] |= {
-                "to": event["at"] - (origin or 0.0),
+                "to": event["at"] - origin,
                 "units": event["units"],
                 "ok": event["ok"],
                 "reason": event.get("reason", ""),
@@ -120,7 +129,8 @@ def _ordered(phases: list[Record], first: str) -> list[str]:
     return sorted(names, key=lambda name: name != first) if any(phase["outcomes"] for phase in phases) else []
 
 
-def _settings(first: Record, intent: Record) -> list[list[str]]:
+def _settings(first: Record, intent: Record, verdicts: list[Record]) -> list[list[str]]:
+    versions: Record = first.get("versions") or next((verdict["versions"] for verdict in verdicts if verdict.get("versions")), {})
     rows = [
         ["fault", words.strike(first)],
         ["cohort", f"{words.percent(first.get('cohort'))} of units in treatment"],
@@ -128,7 +138,7 @@ def _settings(first: Record, intent: Record) -> list[list[str]]:
         ["error rate a side", words.percent(first.get("alpha"))],
         ["seed", str(first.get("seed", ""))],
         ["environment", first.get("environment", "")],
-        *([name, str(version)] for name, version in (first.get("versions") or {}).items()),
+        *([name, str(version)] for name, version in versions.items()),
         ["intent file", f"{intent.get('path', '')} {words.short(intent.get('digest', ''))}".strip()],
         ["re-run of", first.get("rerun_of") or ""],
     ]

@@ -29,6 +29,7 @@ class DrawnDisplay:
         self._live: Live | None = None
         self._phase: dict[str, Any] = {}
         self._progress: dict[str, Any] | None = None
+        self._proofs: list[RenderableType] = []
         self._stated: dict[str, dict[str, Any]] = {}
 
     def see(self, event: Event) -> None:
@@ -38,18 +39,25 @@ class DrawnDisplay:
         elif event.kind == "progress":
             self._on_progress(event.data)
         elif (view := self._view(event)) is not None:
-            self._console.print(view)
+            if self._live and event.kind in {"landing", "rollback"} and event.data["ok"]:
+                self._proofs.append(view)
+            else:
+                self._console.print(view)
 
     def close(self) -> None:
-        """End the picture that is redrawn, and show the cursor again."""
+        """End the picture that is redrawn, show the cursor again, and print what waited for the phase's end."""
+        self._stop_redrawing()
+        for proof in self._proofs:
+            self._console.print(proof)
+        self._proofs.clear()
+
+    def _stop_redrawing(self) -> None:
         if self._live:
             self._live.stop()
             self._live = None
 
     def _on_phase(self, data: dict[str, Any]) -> None:
         if data["state"] == "started":
-            if data["phase"] == "check":
-                self._console.print()
             self._phase, self._progress = data, None
             self._live = self._live or Live(
                 console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
@@ -57,8 +65,9 @@ class DrawnDisplay:
             self._live.start()
             self._redraw()
         else:
-            self.close()
+            self._stop_redrawing()
             self._console.print(live.phase_line(data, self._progress, self._console.width))
+            self.close()
 
     def _on_progress(self, data: dict[str, Any]) -> None:
         self._progress = data

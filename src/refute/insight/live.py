@@ -39,7 +39,7 @@ def _head(phase: dict[str, Any], progress: dict[str, Any], width: int) -> Text:
     head.append(f"  {words.duration(progress['elapsed_s'])}", "bright_black")
     if width >= 80:
         head.append(f" of {words.duration(phase['seconds'])}", "bright_black")
-    if progress.get("lease_s") is not None:
+    if progress.get("lease_s"):
         head.append(f"  lease {progress['lease_s']:.1f} s", "bright_black" if progress["lease_s"] > 1 else "bold red")
     head.no_wrap, head.overflow = True, "ellipsis"
     return head

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from refute.core.events import Event
+from refute.core.events import Event, Recorded
 from refute.insight import words
 from refute.insight.account import account
 
@@ -16,12 +16,14 @@ Record = dict[str, Any]
 MODEL_VERSION = 1
 
 
-def as_record(event: Event | Record) -> Record:
-    """Return an event as the object that is written as a line of JSON."""
+def as_record(event: Event | Recorded | Record) -> Record:
+    """Return an event as the object that is written as a line of JSON; a kept forecast gets the digest that locked it."""
+    if isinstance(event, Recorded):
+        return {**event.record, "digest": event.digest} if event.record["event"] == "forecast" else event.record
     return event.to_json() if isinstance(event, Event) else event
 
 
-def report_model(events: Iterable[Event | Record]) -> Record:
+def report_model(events: Iterable[Event | Recorded | Record]) -> Record:
     """Return the content of a report.
 
     Args:

@@ -12,7 +12,6 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from refute.core.errors import Problem
 from refute.insight import words
 from refute.insight.bars import bar, whisker
 from refute.insight.live import CONTROL, TREATMENT, VERDICT_STYLES
@@ -134,7 +133,12 @@ def experiment_view(data: dict[str, Any]) -> RenderableType:
 def forecast_view(data: dict[str, Any]) -> RenderableType:
     """Return the forecast that was locked."""
     locked = f"  locked as {words.short(data['digest'])}"
-    return facts([("forecast", Text.assemble(words.forecast(one), (locked, QUIET))) for one in data["beliefs"].values()])
+    several = len(data["beliefs"]) > 1
+    rows: list[tuple[str, str | Text]] = [
+        ("forecast", Text.assemble((f"{name}: " if several else "", QUIET), words.forecast(one), (locked, QUIET)))
+        for name, one in data["beliefs"].items()
+    ]
+    return Group(facts(rows), Text(""))
 
 
 def proof_view(label: str, text: str, *, ok: bool) -> RenderableType:
@@ -175,7 +179,7 @@ def _cohorts(data: dict[str, Any], width: int) -> Table:
     table = Table.grid(padding=(0, 1))
     sides = (("treatment", data, TREATMENT), ("control", data["control"], CONTROL))
     bound = data["bound"] + (data["control"].get("rate") or 0.0 if words.relative(data["then"]) else 0.0)
-    top = max((bound * 1.5, *((side.get("interval") or [0, 0])[1] * 1.05 for _, side, _ in sides))) or 1.0
+    top = max((0.02, bound * 1.5, *((side.get("interval") or [0, 0])[1] * 1.05 for _, side, _ in sides)))
     size = max(12, min(36, width - 62)) if width >= 80 else 12
     for name, side, style in sides:
         if not side.get("n"):
@@ -183,7 +187,7 @@ def _cohorts(data: dict[str, Any], width: int) -> Table:
             continue
         low, high = side.get("interval") or (side["rate"], side["rate"])
         drawn = whisker((low, side["rate"], high), bound, top, size, style)
-        count = f"{side['breaches']} of {side['n']}"
+        count = f"{side['breaches']:g} of {side['n']}"
         table.add_row(Text(name, style), drawn, Text(words.percent(side["rate"]), "bold"), f"{count}, {words.interval([low, high])}")
     beyond = "points above control" if words.relative(data["then"]) else "at most"
     table.add_row(Text("allowed", QUIET), Text("┆", QUIET), Text(words.percent(data["bound"]), QUIET), Text(beyond, QUIET))
@@ -214,8 +218,7 @@ def next_view(data: dict[str, Any], width: int) -> RenderableType:
 
 def problem_view(data: dict[str, Any]) -> RenderableType:
     """Return one problem as its lines."""
-    first, *rest = Problem(**{key: str(value) for key, value in data.items()}).lines()
-    return Text.assemble(("! ", "bold yellow"), clean(first), *(f"\n    {clean(line)}" for line in rest))
+    return marked([(Text("!", "bold yellow"), Text("\n  ".join(words.problem_lines(data))))])
 
 
 def summary_view(data: dict[str, Any], width: int) -> RenderableType:
@@ -229,9 +232,9 @@ def summary_view(data: dict[str, Any], width: int) -> RenderableType:
     for verdict in data["verdicts"]:
         style = VERDICT_STYLES.get(verdict["verdict"], "white")
         glyph = words.VERDICT_GLYPHS.get(verdict["verdict"], "·")
-        before, after = words.percent(verdict["confidence_before"]), words.percent(verdict["confidence_after"])
-        moved = f"{before} → {after}" + (f"  {verdict['bits']:+.2f} bits" if width >= 80 else "")
-        table.add_row("", Text(glyph, style), Text(verdict["verdict"], f"bold {style}"), verdict["belief"], moved)
+        moved, bits = words.moved(verdict)
+        confidence = f"{moved}  {bits}" if width >= 80 else moved
+        table.add_row("", Text(glyph, style), Text(verdict["verdict"], f"bold {style}"), verdict["belief"], confidence)
     spent = words.spend(data.get("spend") or {})
     meaning = words.EXIT_WORDS.get(data["exit_code"], "")
     last = Text.assemble((f"exit {data['exit_code']}", "bold"), f": {meaning}", (f" · {words.duration(data['seconds'])}", QUIET))

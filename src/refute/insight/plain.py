@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from refute.core.errors import Problem
 from refute.core.events import Event
 from refute.insight import words
 from refute.insight.sink import Sink
@@ -152,13 +151,13 @@ def _next(data: dict[str, Any]) -> Iterator[Line]:
 
 
 def _problem(data: dict[str, Any]) -> Iterator[Line]:
-    for line in Problem(**{key: str(value) for key, value in data.items()}).lines():
-        yield "problem", clean(line)
+    for line in words.problem_lines(data):
+        yield "problem", line
 
 
 def _summary(data: dict[str, Any]) -> Iterator[Line]:
     for verdict in data["verdicts"]:
-        confidence = f"confidence {words.percent(verdict['confidence_before'])}, now {words.percent(verdict['confidence_after'])}"
+        confidence = f"confidence {words.moved(verdict)[0] or 'as it was'}"
         yield "result", f"{verdict['verdict']}: {verdict['belief']}, {confidence}, n {verdict['n']}, {verdict['experiment']}"
     spent = words.spend(data.get("spend") or {})
     cost = f", {spent}" if spent else ""

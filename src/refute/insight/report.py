@@ -11,14 +11,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from refute.core.events import Event
+from refute.core.events import Event, Recorded
 from refute.insight.model import report_model
 
 _SCRIPTS = ("dom.js", "chart.js", "plots.js", "page.js")
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
-def write_report(events: Iterable[Event | dict[str, Any]], path: Path | str) -> Path:
+def write_report(events: Iterable[Event | Recorded | dict[str, Any]], path: Path | str) -> Path:
     """Write the report of a run, or of several.
 
     Args:

@@ -45,6 +45,23 @@ class JsonDisplay:
         self._sink.flush()
 
 
+class _Guarded:
+    """Keeps a run going where an event cannot be shown: what is armed must be rolled back whatever the picture looks like."""
+
+    def __init__(self, inner: Display, sink: Sink) -> None:
+        self._inner = inner
+        self._sink = sink
+
+    def see(self, event: Event) -> None:
+        try:
+            self._inner.see(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
+            self._sink.write(f"cannot show {event.kind}: {type(error).__name__}: {error}\n")
+
+    def close(self) -> None:
+        self._inner.close()
+
+
 def display(mode: Mode, stream: TextIO) -> Display:
     """Return what shows a run on a stream.
 
@@ -53,6 +70,10 @@ def display(mode: Mode, stream: TextIO) -> Display:
         stream: text stream, such as standard output.
     """
     sink = Sink(stream)
+    return _Guarded(_display(mode, sink), sink)
+
+
+def _display(mode: Mode, sink: Sink) -> Display:
     if mode == "json":
         return JsonDisplay(sink)
     if mode == "auto" and sink.isatty() and os.environ.get("TERM") != "dumb":

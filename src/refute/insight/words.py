@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any
 
 from refute.core.criterion import CriterionError, parse_criterion
+from refute.core.errors import Problem
 from refute.core.units import show_share
 
 VERDICT_GLYPHS = {"held": "✔", "refuted": "✘", "inconclusive": "?", "void": "∅", "aborted": "■"}
@@ -69,7 +71,7 @@ def measure(name: str, value: float | None) -> str:
     if value is None:
         return "–"
     if name.endswith("latency"):
-        return f"{value:.2f} s"
+        return f"{value:.2f} s" if value >= 0.1 else f"{value * 1000:.0f} ms"
     return percent(value) if 0 <= value <= 1 else f"{value:.3g}"
 
 
@@ -85,6 +87,8 @@ def evidence(log_e: float) -> str:
 
 def weighed(log_e: dict[str, float]) -> str:
     """Return the evidence on both sides against what decides."""
+    if log_e["bound"] <= 0:
+        return "none was gathered"
     return f"it holds {evidence(log_e['hold'])}, it does not {evidence(log_e['refute'])}; {evidence(log_e['bound'])} decides"
 
 
@@ -144,7 +148,7 @@ def counted(side: dict[str, Any]) -> str:
     if not side.get("n"):
         return "no units"
     within = f" ({interval(side.get('interval'))})" if side.get("interval") else ""
-    return f"{side['breaches']} of {side['n']} breached, {percent(side['rate'])}{within}"
+    return f"{side['breaches']:g} of {side['n']} breached, {percent(side['rate'])}{within}"
 
 
 def relative(then: str) -> bool:
@@ -166,7 +170,8 @@ def allowed(data: dict[str, Any]) -> str:
 def under_test(data: dict[str, Any]) -> str:
     """Return what a verdict holds for: unit, environment and versions."""
     versions = [f"{clean(name)} {clean(version)}" for name, version in (data.get("versions") or {}).items()]
-    return ", ".join([f"unit {data['unit']}", f"environment {data['environment']}", *versions])
+    where = [f"environment {clean(data['environment'])}"] if data.get("environment") else []
+    return ", ".join([f"unit {data['unit']}", *where, *versions])
 
 
 def gained(data: dict[str, Any]) -> str:
@@ -186,6 +191,8 @@ def learned(data: dict[str, Any]) -> str:
 
 def foreseen(data: dict[str, Any]) -> str:
     """Return how likely the forecast had called this outcome."""
+    if data.get("outcome_bits") is None:
+        return "the forecast said nothing of such an outcome"
     return f"the forecast gave this outcome {percent(2.0 ** -data['outcome_bits'])}"
 
 
@@ -215,6 +222,20 @@ def advice(verdict: dict[str, Any], decides: str = "", owner: str = "") -> str:
             return f"{who}this run answers nothing. Mend what is named above, then re-run; {decision} stays open."
         case _:
             return f"{who}{decision} stays open. Allow more units in blast_radius, or accept a wider bound, then re-run."
+
+
+def moved(data: dict[str, Any]) -> tuple[str, str]:
+    """Return confidence before and after, and the bits between them, of a verdict in a summary; "" for what is not known."""
+    before, after, bits = data.get("confidence_before"), data.get("confidence_after"), data.get("bits")
+    if before is None or after is None:
+        return "", ""
+    return f"{percent(before)} → {percent(after)}", f"{bits:+.2f} bits" if bits is not None else ""
+
+
+def problem_lines(data: dict[str, Any]) -> list[str]:
+    """Return one problem as its lines, the first with its code."""
+    known = {field.name for field in fields(Problem)}
+    return [clean(line) for line in Problem(**{key: str(value) for key, value in data.items() if key in known}).lines()]
 
 
 def gain(proposal: dict[str, Any]) -> float:

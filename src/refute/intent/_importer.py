@@ -53,7 +53,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     references = json.load(sys.stdin)
-    sys.path[0] = str(Path.cwd())
+    ours = str(Path(__file__).parent)
+    sys.path[:] = [str(Path.cwd()), *(folder for folder in sys.path if folder != ours)]
     for reference in references:
         answers.write(json.dumps({"reference": reference, **find(reference)}) + "\n")
         answers.flush()

@@ -9,6 +9,7 @@ from typing import Any
 
 from refute.core.errors import Problem
 from refute.intent.document import closest, listed, shown
+from refute.intent.file_content import is_file
 
 MAX_PROBLEMS = 10
 
@@ -24,7 +25,7 @@ def check_cases(path: Path, name: str, journeys: Collection[str]) -> tuple[froze
     Returns:
         The journeys that the cases name, and what is wrong, with no place where it is the file itself that is missing or empty.
     """
-    if not path.is_file():
+    if not is_file(path):
         return frozenset(), [
             Problem("CASES-MISSING", "the file of cases does not exist", seen=name, allowed="a JSON Lines file beside the intent")
         ]

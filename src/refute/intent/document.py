@@ -47,7 +47,7 @@ def label(steps: Steps) -> str:
     """Return the way to a value as people write it: `beliefs[0].when.share`."""
     text = ""
     for step in steps:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        text += f"[{step}]" if isinstance(step, int) else f".{printable(step)}" if text else printable(step)
     return text or "the file"
 
 
@@ -65,10 +65,15 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
     return (", ".join(names[:limit]) + more) or "none is declared"
 
 
+def printable(text: str) -> str:
+    """Return text without what could steer a terminal or cannot be encoded."""
+    return "".join(sign if sign.isprintable() else "�" for sign in text)
+
+
 def shown(value: Any, limit: int = 60) -> str:
     """Return a value on one short line, as YAML writes it."""
     if value is None:
         return "nothing"
     text = value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
-    line = " ".join(text.split())
+    line = printable(" ".join(text.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"

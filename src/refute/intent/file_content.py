@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from refute.core.errors import Problem
+from refute.intent.document import shown
 
 MAX_BYTES = 256 * 1024
+
+
+def is_file(path: Path) -> bool:
+    """Say whether there is a file; names that no system could hold are none."""
+    return os.path.isfile(path)  # noqa: PTH113 - `Path.is_file` raises on unreadable folders and overlong names
 
 
 def file_content(path: Path, name: str) -> bytes | Problem:
@@ -40,6 +47,6 @@ def missing(name: str, named_at: str) -> Problem:
         named_at: where it is named, "" where the user named it on the command line.
     """
     if named_at:
-        return Problem("FILE-MISSING", "the file that is named here does not exist", named_at, name)
+        return Problem("FILE-MISSING", "the file that is named here does not exist", named_at, shown(name))
     next_step = "refute init (or, to see one at work: refute demo)"
     return Problem("FILE-MISSING", "there is no such file", name, allowed="the path of an intent file", next=next_step)

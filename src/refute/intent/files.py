@@ -9,7 +9,7 @@ from typing import Any
 
 from refute.core.errors import Problem
 from refute.intent.document import Document, Steps, label, shown
-from refute.intent.file_content import file_content, missing
+from refute.intent.file_content import file_content, is_file, missing
 from refute.intent.strict_yaml import parse
 
 SECTIONS = (
@@ -38,7 +38,8 @@ def read_files(path: Path) -> Document:
         The merged document. `problems` tell what could not be read; `data` is None where that was the first file.
     """
     files = _Files()
-    base = _Base(path.parent, os.path.dirname(path), (path.resolve(),))  # noqa: PTH120 - `.` stays out of messages
+    trail = (path.resolve(),) if is_file(path) else ()
+    base = _Base(path.parent, os.path.dirname(path), trail)  # noqa: PTH120 - `.` stays out of messages
     return files.finished(files.whole(path, str(path), base))
 
 
@@ -112,6 +113,10 @@ class _Files:
         if not isinstance(named, str) or not named:
             self._problems.append(Problem("VALUE-TYPE", "`include` names files", where, shown(named), "a path or a list of paths"))
             return
+        if not is_file(base.folder / named):
+            self._problems.append(missing(base.name(named), where))
+            self._merge(document, Document(None))
+            return
         path = (base.folder / named).resolve()
         if path in base.trail:
             seen = " → ".join(step.name for step in (*base.trail[base.trail.index(path) :], path))
@@ -119,13 +124,12 @@ class _Files:
             self._problems.append(Problem("INCLUDE-CYCLE", "files include each other in a circle", where, seen, allowed))
         elif path not in self._included:
             self._included.add(path)
-            part = self.whole(base.folder / named, base.name(named), base.below(named), where)
-            if part.data is None:
-                document.marred.update((section,) for section in SECTIONS if section not in document.data)
-            else:
-                self._merge(document, part, ())
+            self._merge(document, self.whole(base.folder / named, base.name(named), base.below(named), where))
 
-    def _merge(self, document: Document, part: Document, steps: Steps) -> None:
+    def _merge(self, document: Document, part: Document, steps: Steps = ()) -> None:
+        if part.data is None:
+            document.marred.update((section,) for section in SECTIONS if section not in document.data)
+            return
         ours, theirs = _at(document.data, steps), _at(part.data, steps)
         for key, value in theirs.items():
             here = (*steps, key)
@@ -143,7 +147,7 @@ class _Files:
                 self._problems.append(Problem("INCLUDE-TWICE", f"`{label(here)}` is set in two files", part.where(here), allowed=allowed))
 
     def _read(self, path: Path, name: str, named_at: str) -> Document:
-        content = file_content(path, name) if path.is_file() else missing(name, named_at)
+        content = file_content(path, name) if is_file(path) else missing(name, named_at)
         if isinstance(content, Problem):
             self._problems.append(content)
             return Document(None)

@@ -53,14 +53,18 @@ def missing_path(folder: Path, name: str) -> bool:
         folder: what it is relative to.
         name: as written.
     """
-    return bool(_LOOKS_LIKE_PATH.search(name)) and not (folder / name).exists()
+    return bool(_LOOKS_LIKE_PATH.search(name)) and not _exists(folder / name)
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - `Path.exists` raises on unreadable folders and overlong names
 
 
 def _content(folder: Path, name: str, where: str) -> str:
     if missing_path(folder, name):
         raise refuse("DEPENDS-MISSING", "the belief depends on a file that does not exist", where=where, seen=name)
     path = folder / name
-    return _hash_path(path, where) if path.exists() else ""
+    return _hash_path(path, where) if _exists(path) else ""
 
 
 def _hash_path(path: Path, where: str) -> str:

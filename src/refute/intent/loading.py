@@ -118,7 +118,11 @@ def _error(problems: list[Problem], document: Document) -> RefuteError:
 def _plain(value: Any) -> Any:
     """Copy mappings and sequences into the kinds that a file would give."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {_encodable(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value
+    return _encodable(value) if isinstance(value, str) else value
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

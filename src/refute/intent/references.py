@@ -69,7 +69,7 @@ def _imported(references: Sequence[str], folder: Path, timeout_s: float) -> dict
         late = True
         output = b""
     finally:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
     if late:
         output, _ = child.communicate()

@@ -17,11 +17,12 @@ MAX_DEPTH = 32
 
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,15})")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?")
 
 
-class _TooMuchError(Exception):
-    """The tree is larger or deeper than any intent; carries the problem."""
+class _UnusableError(Exception):
+    """No intent can be made of this tree; carries the problem."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.what)
@@ -49,7 +50,7 @@ def parse(text: str, name: str) -> Document:
         document.problems.append(syntax_problem(error, text, name))
     except RecursionError:
         document.problems.append(_too_deep(name))
-    except _TooMuchError as error:
+    except _UnusableError as error:
         document.problems.append(error.problem)
     return document
 
@@ -68,7 +69,7 @@ class _Tree:
 
     def value(self, node: Node, steps: Steps, key: Node | None = None) -> Any:
         """Return a node's plain value."""
-        self._count(node, steps)
+        self._guard(node, steps)
         block = isinstance(node, MappingNode | SequenceNode) and not node.flow_style
         self._document.places[steps] = self._place(key if block and key is not None else node)
         if isinstance(node, ScalarNode):
@@ -79,13 +80,16 @@ class _Tree:
             return [self.value(item, (*steps, number)) for number, item in enumerate(node.value)]
         return self._mapping(node, steps)
 
-    def _count(self, node: Node, steps: Steps) -> None:
+    def _guard(self, node: Node, steps: Steps) -> None:
         self._nodes += 1
+        if isinstance(node, ScalarNode) and _SURROGATE.search(node.value):
+            what, allowed = "half of a surrogate pair is no character", "the character itself, or \\U and eight digits"
+            raise _UnusableError(Problem("FILE-ENCODING", what, self._place(node), shown(node.value), allowed))
         if len(steps) > MAX_DEPTH:
-            raise _TooMuchError(_too_deep(self._place(node)))
+            raise _UnusableError(_too_deep(self._place(node)))
         if self._nodes > MAX_NODES:
-            what = "anchors and aliases expand into too many values"
-            raise _TooMuchError(Problem("YAML-ALIAS", what, self._place(node), allowed=f"at most {MAX_NODES} values"))
+            what = "the file holds too many values, its aliases followed"
+            raise _UnusableError(Problem("YAML-ALIAS", what, self._place(node), allowed=f"at most {MAX_NODES} values"))
 
     def _mapping(self, node: Node, steps: Steps) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -95,6 +99,7 @@ class _Tree:
             if key.tag == f"{_TAG}merge":
                 merged.append(child)
                 continue
+            self._guard(key, steps)
             name = self._key(key, steps)
             if name in lines:
                 what = f"the key `{name}` stands twice in one mapping"

@@ -34,6 +34,24 @@ def make_directory(directory: Path) -> None:
             sync_directory(place.parent)
 
 
+def probe(directory: Path) -> Path:
+    """Write, flush and remove a file, as the journal would, and return the directory.
+
+    Raises:
+        RefuteError: `JOURNAL-FULL`, `JOURNAL-PERMISSION` or `JOURNAL-IO`.
+    """
+    make_directory(directory)
+    path = directory / f"probe.{os.getpid()}"
+    with explained(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            write_durably(descriptor, b"probe\n")
+        finally:
+            os.close(descriptor)
+            path.unlink()
+    return directory
+
+
 def write_durably(descriptor: int, data: bytes) -> None:
     """Append to an open file and flush it to disk; where that fails, take back what was written.
 

@@ -15,7 +15,7 @@ from refute.wire.exchange import Call, Reply, Request, replace_body
 from refute.wire.request import attempt_of, json_object, wants_stream
 from refute.wire.sse import compact, read_event, read_json, write_event
 
-_OPERATIONS = {"/chat/completions": "chat", "/responses": "responses", "/completions": "completions", "/embeddings": "embeddings"}
+_OPERATIONS = {"responses": "responses", "completions": "completions", "embeddings": "embeddings"}
 
 _FINISH: dict[str, Finish] = {
     "stop": "stop",
@@ -89,7 +89,7 @@ class OpenAIChat:
         del header
         if method != "POST":
             return ""
-        return next((operation for suffix, operation in _OPERATIONS.items() if path.endswith(suffix)), "")
+        return "chat" if path.endswith("/chat/completions") else _OPERATIONS.get(path[path.rfind("/") + 1 :], "")
 
     def call(self, request: Request) -> Call:
         """See `Codec.call`."""

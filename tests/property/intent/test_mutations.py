@@ -16,7 +16,7 @@ from refute.intent.codes import CODES
 from support.intents import ASSISTANT, FAULTS, VALID, project
 
 DATA = yaml.safe_load(VALID)
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -55,21 +55,8 @@ def ways(value, steps=()):
 
 WAYS = [steps for steps in ways(DATA) if steps]
 WORDS = [
-    ">= 95%",
-    "on",
-    "30",
-    "30%",
-    "2 s",
-    "-1 s",
-    "nan",
-    "1e999 s",
-    "answered >= 95%",
-    "latency p95 <= 4 s",
-    "llm",
-    "a:b",
-    "x.yaml",
-    "\x00",
-    "",
+    *(">= 95%", "on", "30", "30%", "2 s", "-1 s", "nan", "1e999 s", "answered >= 95%", "latency p95 <= 4 s", "llm", "a:b", ""),
+    *("x.yaml", ".", "\x00", "\x00.yaml", "x" * 5000 + ".yaml", "\ud800"),
 ]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(WORDS) | st.text(max_size=8),
@@ -91,6 +78,12 @@ def with_value(steps, value):
 @QUICK
 def test_any_value_anywhere(folder, steps, value):
     intent_or_problems(lambda: loads(with_value(steps, value), folder, faults=FAULTS))
+
+
+@given(VALUES)
+@QUICK
+def test_any_include(folder, value):
+    intent_or_problems(lambda: loads({**DATA, "include": value}, folder, faults=FAULTS))
 
 
 @given(st.sampled_from(WAYS), st.sampled_from(WAYS))

@@ -42,6 +42,8 @@ TRAPS = [
     ("a: [1", "YAML-SYNTAX", 1),
     ("a: 'b\n", "YAML-SYNTAX", 2),
     ("a: 1\nb: \x01", "FILE-ENCODING", 2),
+    ('a: "\\ud800"', "FILE-ENCODING", 1),
+    ('"\\ud800": a', "FILE-ENCODING", 1),
     ("a: &a [*a, *a]", "YAML-DEEP", 1),
     ("[" * 60 + "]" * 60, "YAML-DEEP", 1),
 ]

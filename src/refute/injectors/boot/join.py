@@ -53,7 +53,7 @@ def _joined() -> Agent | None:
     except (OSError, KeyError):
         return None
     if os.environ.get(ALONE_VARIABLE):
-        adopt_strays(UnitContext(f"process-{os.getpid()}", "treatment"), exceptions.watch)
+        adopt_strays(UnitContext("process", "treatment"), exceptions.watch)
     agent = Agent(connection, injectors(), {"go": go}, on_end=armed.set)
     agent.start()
     armed.wait(_ARMED_S)

@@ -26,11 +26,26 @@ function path(series, x, y, step) {
 }
 
 // spec: {label, height, x: {low, high, label, show, ticks?}, y: {low, high, show, ticks?}, series: [{name, kind, x, y, step}],
-//        bands: [{from, to, label, kind}], rules: [{y, label}], marks: [{x, label}]}
+//        bands: [{from, to, label, kind}], rules: [{y, label}], marks: [{x}]}
 function lineChart(spec) {
-  const legend = h("div", { class: "legend", "aria-hidden": "true" },
-    spec.series.map((one) => h("span", { class: `key ${one.kind}` }, svg("svg", { width: 22, height: 8 }, svg("path", { class: `line ${one.kind}`, d: "M0,4H22" })), one.name)));
-  return h("div", null, legend, plot((width) => drawLines(spec, width)));
+  const legend = h(
+    "div",
+    { class: "legend", "aria-hidden": "true" },
+    spec.series.map((one) =>
+      h(
+        "span",
+        { class: `key ${one.kind}` },
+        svg("svg", { width: 22, height: 8 }, svg("path", { class: `line ${one.kind}`, d: "M0,4H22" })),
+        one.name,
+      ),
+    ),
+  );
+  return h(
+    "div",
+    null,
+    legend,
+    plot((width) => drawLines(spec, width)),
+  );
 }
 
 function drawLines(spec, width) {
@@ -44,8 +59,11 @@ function drawLines(spec, width) {
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": spec.label, tabindex: "0" });
   for (const band of spec.bands || []) {
     const [from, to] = [x(band.from), x(band.to)];
-    root.append(svg("rect", { class: `band ${band.kind}`, x: from, y: box.top, width: Math.max(0, to - from), height: box.bottom - box.top }));
-    if (to - from > band.label.length * 6.2) root.append(svg("text", { class: "tick", x: (from + to) / 2, y: box.top - 8, "text-anchor": "middle" }, band.label));
+    root.append(
+      svg("rect", { class: `band ${band.kind}`, x: from, y: box.top, width: Math.max(0, to - from), height: box.bottom - box.top }),
+    );
+    if (to - from > band.label.length * 6.2)
+      root.append(svg("text", { class: "tick", x: (from + to) / 2, y: box.top - 8, "text-anchor": "middle" }, band.label));
   }
   for (const at of spec.y.ticks || ticks(spec.y.low, spec.y.high, 4)) {
     root.append(svg("path", { class: "grid", d: `M${box.left},${y(at)}H${box.right}` }));
@@ -80,7 +98,7 @@ function reading(root, spec, { box, x, y }) {
     const said = spec.series.map((one, i) => {
       const value = valueAt(one, at);
       dots[i].setAttribute("visibility", value === null ? "hidden" : "visible");
-      if (value !== null) dots[i].setAttribute("cx", x(at)), dots[i].setAttribute("cy", y(value));
+      if (value !== null) (dots[i].setAttribute("cx", x(at)), dots[i].setAttribute("cy", y(value)));
       return h("span", { class: one.kind }, `${one.name} ${value === null ? "–" : (spec.y.read || spec.y.show)(value)}`);
     });
     note.replaceChildren(h("span", null, spec.x.read ? spec.x.read(at) : spec.x.show(at)), ...said);

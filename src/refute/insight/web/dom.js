@@ -8,14 +8,15 @@ function fill(element, attributes, children) {
     if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
   }
   for (const child of children.flat(Infinity)) {
-    if (child !== null && child !== undefined && child !== false) element.append(typeof child === "string" && element.localName !== "code" ? together(child) : child);
+    if (child !== null && child !== undefined && child !== false)
+      element.append(typeof child === "string" && element.localName !== "code" ? together(child) : child);
   }
   return element;
 }
 
 // A number keeps its unit on its line.
 function together(text) {
-  return text.replace(/(\d) (%|s|min|bits|units|points|USD)(?!\w)/g, "$1\u00a0$2");
+  return text.replace(/(\d) (%|s|ms|min|bits|units|points|USD)(?!\w)/g, "$1\u00a0$2");
 }
 
 function h(name, attributes, ...children) {
@@ -27,17 +28,42 @@ function svg(name, attributes, ...children) {
 }
 
 function table(head, rows, attributes) {
-  const body = rows.map((row) => h("tr", null, row.map((cell, i) => h(i ? "td" : "th", i ? null : { scope: "row" }, cell))));
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "table" },
-    h("table", attributes, h("thead", null, h("tr", null, head.map((cell) => h("th", { scope: "col" }, cell)))), h("tbody", null, body)));
+  const body = rows.map((row) =>
+    h(
+      "tr",
+      null,
+      row.map((cell, i) => h(i ? "td" : "th", i ? null : { scope: "row" }, cell)),
+    ),
+  );
+  return h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": "table" },
+    h(
+      "table",
+      attributes,
+      h(
+        "thead",
+        null,
+        h(
+          "tr",
+          null,
+          head.map((cell) => h("th", { scope: "col" }, cell)),
+        ),
+      ),
+      h("tbody", null, body),
+    ),
+  );
 }
 
 // A figure: a title, a plot and the same numbers as a table for whoever cannot see it.
 function figure(title, note, plot, numbers, attributes) {
-  return h("figure", attributes,
+  return h(
+    "figure",
+    attributes,
     h("figcaption", null, h("strong", null, title), note ? h("span", null, note) : null),
     plot,
-    numbers ? h("details", { class: "numbers" }, h("summary", null, "Numbers"), numbers) : null);
+    numbers ? h("details", { class: "numbers" }, h("summary", null, "Numbers"), numbers) : null,
+  );
 }
 
 // Draws at the width that there is, and again when it changes.
@@ -61,4 +87,5 @@ const percent = (value) => {
   return `${(value * 100).toFixed(1).replace(/\.0$/, "")} %`;
 };
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-const seconds = (value) => (value === null ? "–" : `${value.toFixed(value < 10 ? 2 : 1)} s`);
+const seconds = (value) =>
+  value === null ? "–" : value > 0 && value < 0.1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(value < 10 ? 2 : 1)} s`;

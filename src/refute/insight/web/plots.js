@@ -2,17 +2,28 @@
 
 // Points with their intervals against the bound.
 function cohortPlot(verdict) {
-  const sides = [["treatment", verdict, "treatment"], ["control", verdict.control, "control"]].filter(([, side]) => side && side.n);
+  const sides = [
+    ["treatment", verdict, "treatment"],
+    ["control", verdict.control, "control"],
+  ].filter(([, side]) => side && side.n);
+  if (!sides.length) return null;
   const bound = verdict.bound + (verdict.relative ? verdict.control.rate || 0 : 0);
-  const highest = Math.max(bound * 1.6, ...sides.map(([, side]) => ((side.interval || [0, side.rate])[1]) * 1.08), 0.01);
+  const highest = Math.max(bound * 1.6, ...sides.map(([, side]) => (side.interval || [0, side.rate])[1] * 1.08), 0.01);
   const top = Math.min(1.02, highest);
   const draw = (width) => {
     const box = { left: 78, right: width - 18 };
     const x = (value) => box.left + (Math.min(value, top) / top) * (box.right - box.left);
-    const root = svg("svg", { viewBox: `0 0 ${width} 212`, role: "img", "aria-label": `Treatment: ${verdict.treatment_text}. Control: ${verdict.control_text}. ${verdict.allowed}.` });
+    const root = svg("svg", {
+      viewBox: `0 0 ${width} 212`,
+      role: "img",
+      "aria-label": `Treatment: ${verdict.treatment_text}. Control: ${verdict.control_text}. ${verdict.allowed}.`,
+    });
     root.append(svg("rect", { class: "band breach", x: x(bound), y: 22, width: Math.max(0, box.right - x(bound)), height: 140 }));
     for (const at of ticks(0, top, width > 460 ? 6 : 4)) {
-      root.append(svg("path", { class: "grid", d: `M${x(at)},22V162` }), svg("text", { class: "tick", x: x(at), y: 180, "text-anchor": "middle" }, percent(at)));
+      root.append(
+        svg("path", { class: "grid", d: `M${x(at)},22V162` }),
+        svg("text", { class: "tick", x: x(at), y: 180, "text-anchor": "middle" }, percent(at)),
+      );
     }
     root.append(svg("path", { class: "rule", d: `M${x(bound)},18V162` }));
     const label = verdict.relative ? `control + ${(verdict.bound * 100).toPrecision(2)} points` : `${percent(verdict.bound)} allowed`;
@@ -25,14 +36,31 @@ function cohortPlot(verdict) {
         svg("text", { class: `name ${kind}`, x: box.left - 10, y: y + 4, "text-anchor": "end" }, name),
         svg("path", { class: `span ${kind}`, d: `M${x(low)},${y}H${x(high)}` }),
         svg("path", { class: `cap ${kind}`, d: `M${x(low)},${y - 6}V${y + 6}M${x(high)},${y - 6}V${y + 6}` }),
-        svg("circle", { class: `dot ${kind}`, cx: x(side.rate), cy: y, r: 6 }));
+        svg("circle", { class: `dot ${kind}`, cx: x(side.rate), cy: y, r: 6 }),
+      );
     });
-    root.append(svg("text", { class: "tick", x: (box.left + box.right) / 2, y: 204, "text-anchor": "middle" }, width > 420 ? "share of eligible units that breach, with 95 % interval" : "share of eligible units that breach"));
+    root.append(
+      svg(
+        "text",
+        { class: "tick", x: (box.left + box.right) / 2, y: 204, "text-anchor": "middle" },
+        width > 420 ? "share of eligible units that breach, with 95 % interval" : "share of eligible units that breach",
+      ),
+    );
     return [root];
   };
-  const rows = sides.map(([name, side]) => [name, String(side.n), String(side.breaches), percent(side.rate), side.interval ? side.interval.map(percent).join(" to ") : "–"]);
-  return figure("Treatment beside control", "same minutes, same traffic; the shaded side breaks the claim", plot(draw),
-    table(["arm", "n", "breaches", "rate", "interval"], rows));
+  const rows = sides.map(([name, side]) => [
+    name,
+    String(side.n),
+    String(side.breaches),
+    percent(side.rate),
+    side.interval ? side.interval.map(percent).join(" to ") : "–",
+  ]);
+  return figure(
+    "Treatment beside control",
+    "same minutes, same traffic; the shaded side breaks the claim",
+    plot(draw),
+    table(["arm", "n", "breaches", "rate", "interval"], rows),
+  );
 }
 
 function evidencePlot(verdict) {
@@ -56,23 +84,35 @@ function evidencePlot(verdict) {
     series: [line("it holds", "held", hold), line("it does not", "refuted", refute)],
     rules: [{ y: bound, label: `${Math.round(10 ** bound)} decides` }],
   });
-  const rows = found.n.map((n, i) => [String(n), String(found.breaches[i]), hold[i] === null ? "–" : read(hold[i]), refute[i] === null ? "–" : read(refute[i])]);
-  return figure("Evidence, unit by unit", "log scale; a verdict needs a line to cross its bound", chart, table(["n", "breaches", "it holds", "it does not"], rows));
+  const rows = found.n.map((n, i) => [
+    String(n),
+    String(found.breaches[i]),
+    hold[i] === null ? "–" : read(hold[i]),
+    refute[i] === null ? "–" : read(refute[i]),
+  ]);
+  return figure(
+    "Evidence, unit by unit",
+    "log scale; a verdict needs a line to cross its bound",
+    chart,
+    table(["n", "breaches", "it holds", "it does not"], rows),
+  );
 }
 
 function timelinePlot(experiment) {
   if (!experiment.timelines.length) return null;
   const bands = experiment.phases.map((phase) => ({ from: phase.from, to: phase.to, label: phase.phase, kind: phase.phase }));
   const end = Math.max(...experiment.phases.map((phase) => phase.to));
+  const through = bands.map((band) => band.label).join(", ");
   const one = (line) => {
     const values = [...line.treatment, ...line.control].filter((value) => value !== null);
     const isShare = line.indicator !== "latency" && values.every((value) => value >= 0 && value <= 1);
     const show = line.indicator === "latency" ? seconds : isShare ? percent : (value) => value.toPrecision(3);
     const lowest = Math.min(...values);
     return lineChart({
-      label: `${line.indicator} over time in both arms, through ${bands.map((band) => band.label).join(", ")}.`,
+      label: `${line.indicator} over time in both arms, through ${through}.`,
       height: 260,
       bands,
+      marks: experiment.stops.map((stop) => ({ x: stop.t })),
       x: { low: 0, high: end, label: "minutes since the first phase", show: clock },
       y: { low: isShare ? Math.max(0, Math.floor(lowest * 10 - 0.5) / 10) : 0, high: isShare ? 1 : Math.max(...values) * 1.1 || 1, show },
       series: [
@@ -90,10 +130,19 @@ function timelinePlot(experiment) {
     });
     return button;
   });
-  const rows = experiment.timelines.flatMap((line) => line.t.map((t, i) => [line.indicator, clock(t), ...[line.treatment[i], line.control[i]].map((v) => (v === null ? "–" : v.toPrecision(3)))])
-    .filter((_, i) => i % 4 === 0));
-  return figure("Over time", "moving mean (of latency: median), by phase; the fault was live in the shaded part",
-    h("div", null, h("div", { class: "tabs", role: "group", "aria-label": "indicator" }, tabs), host), table(["indicator", "time", "treatment", "control"], rows), { class: "wide" });
+  const said = (value) => (value === null ? "–" : value.toPrecision(3));
+  const rows = experiment.timelines.flatMap((line) =>
+    line.t
+      .map((t, i) => [line.indicator, clock(t), said(line.treatment[i]), said(line.control[i])])
+      .filter((_, i) => i % 4 === 0),
+  );
+  return figure(
+    "Over time",
+    "moving mean (of latency: median), by phase; the fault was live in the shaded part",
+    h("div", null, h("div", { class: "tabs", role: "group", "aria-label": "indicator" }, tabs), host),
+    table(["indicator", "time", "treatment", "control"], rows),
+    { class: "wide" },
+  );
 }
 
 function latencyPlot(experiment) {
@@ -108,7 +157,9 @@ function latencyPlot(experiment) {
     series: arms.map(([arm, line]) => ({ name: arm, kind: arm, step: true, x: [0, ...line.x], y: [0, ...line.y] })),
     rules: [{ y: 0.95, label: "p95" }],
   });
-  const rows = experiment.cohorts.filter((row) => row.indicator === "latency").map((row) => [row.statistic, row.treatment_text, row.control_text]);
+  const rows = experiment.cohorts
+    .filter((row) => row.indicator === "latency")
+    .map((row) => [row.statistic, row.treatment_text, row.control_text]);
   return figure("How long units took", "share done within a time", chart, table(["quantile", "treatment", "control"], rows));
 }
 
@@ -118,9 +169,18 @@ function confidenceMark(before, after, label, height) {
     const middle = height / 2;
     const x = (value) => 8 + value * (width - 16);
     const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
-    root.append(svg("path", { class: "axis", d: `M${x(0)},${middle}H${x(1)}` }), svg("path", { class: "axis", d: `M${x(0)},${middle - 4}V${middle + 4}M${x(0.5)},${middle - 3}V${middle + 3}M${x(1)},${middle - 4}V${middle + 4}` }));
+    root.append(
+      svg("path", { class: "axis", d: `M${x(0)},${middle}H${x(1)}` }),
+      svg("path", {
+        class: "axis",
+        d: `M${x(0)},${middle - 4}V${middle + 4}M${x(0.5)},${middle - 3}V${middle + 3}M${x(1)},${middle - 4}V${middle + 4}`,
+      }),
+    );
     if (after !== before) root.append(svg("path", { class: "moved", d: `M${x(before)},${middle}H${x(after)}` }));
-    root.append(svg("circle", { class: "was", cx: x(before), cy: middle, r: 5 }), svg("circle", { class: "is", cx: x(after), cy: middle, r: 6 }));
+    root.append(
+      svg("circle", { class: "was", cx: x(before), cy: middle, r: 5 }),
+      svg("circle", { class: "is", cx: x(after), cy: middle, r: 6 }),
+    );
     return [root];
   });
 }
@@ -129,24 +189,36 @@ function learnedPlot(verdict) {
   const learned = verdict.learned;
   if (!learned) return null;
   const [before, after] = [learned.confidence_before, learned.confidence_after];
-  const body = h("div", { class: "learned" },
+  const body = h(
+    "div",
+    { class: "learned" },
     h("div", { class: "big" }, h("span", { class: "quiet" }, percent(before)), " → ", h("strong", null, percent(after))),
     confidenceMark(before, after, `Confidence before ${percent(before)}, after ${percent(after)}.`, 34),
     h("div", { class: "scale", "aria-hidden": "true" }, h("span", null, "surely wrong"), h("span", null, "surely true")),
-    h("p", null, `Gained ${learned.gained}.`));
+    h("p", null, `Gained ${learned.gained}.`),
+  );
   return figure("Confidence in the belief", "before and after this run", body);
 }
 
 function forecastPlot(verdict) {
   const forecast = verdict.forecast;
   if (!forecast) return null;
-  const outcome = ["held", "refuted"].includes(verdict.verdict) ? verdict.verdict : "inconclusive";
   const rows = ["held", "refuted", "inconclusive"].map((name) => {
     const bar = h("span", { class: `fill ${name}` });
     bar.style.width = `${(forecast[name] || 0) * 100}%`;
-    return h("li", { class: name === outcome ? "came" : null }, h("span", { class: "what" }, name), h("span", { class: "track" }, bar),
-      h("span", { class: "share" }, percent(forecast[name])), h("span", { class: "mark" }, name === outcome ? "◀ came" : ""));
+    return h(
+      "li",
+      { class: name === verdict.verdict ? "came" : null },
+      h("span", { class: "what" }, name),
+      h("span", { class: "track" }, bar),
+      h("span", { class: "share" }, percent(forecast[name])),
+      h("span", { class: "mark" }, name === verdict.verdict ? "◀ came" : ""),
+    );
   });
   const note = verdict.learned ? `${verdict.learned.foreseen[0].toUpperCase()}${verdict.learned.foreseen.slice(1)}.` : "";
-  return figure("Forecast and outcome", `locked before the run as ${forecast.digest.slice(0, 12)}`, h("div", null, h("ul", { class: "forecast" }, rows), h("p", null, note)));
+  return figure(
+    "Forecast and outcome",
+    forecast.digest ? `locked before the run as ${forecast.digest}` : "locked before the run",
+    h("div", null, h("ul", { class: "forecast" }, rows), h("p", null, note)),
+  );
 }

@@ -53,6 +53,11 @@ def never_overpaid(case: dict, answer: dict) -> bool:
     return sum(_refunds(case, answer)) <= case.get("refund_eur", 0)
 
 
+def tokens(case: dict, answer: dict) -> int:
+    """What the provider counted."""
+    return answer["tokens"]
+
+
 def _refunds(case: dict, answer: dict) -> list[float]:
     with tools.connect() as db:
         rows = db.execute(

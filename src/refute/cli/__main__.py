@@ -1,0 +1,5 @@
+"""`python -m refute.cli`."""
+
+from refute.cli import main
+
+main()

