@@ -3,18 +3,24 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from refute.core.arming import Arming, Landing
+from refute.core.intent import Intent, System, Workload
 from refute.core.lease import Lease
 from refute.core.system import Component
+from refute.experiment.design import Experiment
 from refute.experiment.proof import landing_faults
 from refute.injectors.sublease import Sublease
 
 
-def arming(share: float) -> Arming:
-    return Arming(Component("llm", "llm", endpoint="http://127.0.0.1:1/v1"), "llm.delay", 2.0, share)
+def experiment(share: float) -> Experiment:
+    workload = Workload("python", "app:answer", Path("cases.jsonl"), 5.0)
+    intent = Intent(Path("refute.yaml"), System("s", {}), workload, {}, {})
+    arming = Arming(Component("llm", "llm", endpoint="http://127.0.0.1:1/v1"), "llm.delay", 2.0, share)
+    return Experiment("e", intent, (), arming, 100)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +33,7 @@ def arming(share: float) -> Arming:
     ],
 )
 def test_a_landing_that_agrees_with_its_share_is_proven(landing, share):
-    assert landing_faults(landing, arming(share)) == []
+    assert landing_faults(landing, experiment(share)) == []
 
 
 @pytest.mark.parametrize(
@@ -42,7 +48,7 @@ def test_a_landing_that_agrees_with_its_share_is_proven(landing, share):
     ],
 )
 def test_anything_else_voids(landing, share, reason):
-    assert reason in " ".join(landing_faults(landing, arming(share)))
+    assert reason in " ".join(landing_faults(landing, experiment(share)))
 
 
 def test_waits_that_the_end_of_the_permission_cuts_short_are_counted():
