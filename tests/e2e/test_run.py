@@ -145,6 +145,7 @@ def test_a_frozen_runner_loses_its_lease_while_the_workload_goes_on(tiny):
 
 
 def test_abort_from_another_terminal(tiny):
+    tiny.edit("answered >= 90%", "answered >= 50%")
     process = tiny.start("run", "--json")
     tiny.until(process, lambda line: line["event"] == "progress" and line["phase"] == "inject")
     assert tiny.refute("abort")[0] == 0
@@ -176,6 +177,7 @@ def test_a_bad_intent_ends_with_a_summary_too(tiny):
 
 
 def test_two_runs_on_one_system_do_not_meet(tiny):
+    tiny.edit("window: 500 ms", "window: 4 s")
     first = tiny.start("run", "--json")
     tiny.until(first, lambda line: line["event"] == "phase")
     code, lines, err = tiny.refute("run", "--json")
