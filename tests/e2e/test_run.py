@@ -145,6 +145,7 @@ def test_a_frozen_runner_loses_its_lease_while_the_workload_goes_on(tiny):
 
 
 def test_abort_from_another_terminal(tiny):
+    tiny.edit("answered >= 90%", "answered >= 50%")
     process = tiny.start("run", "--json")
     tiny.until(process, lambda line: line["event"] == "progress" and line["phase"] == "inject")
     assert tiny.refute("abort")[0] == 0
@@ -153,7 +154,30 @@ def test_abort_from_another_terminal(tiny):
     assert not tiny.live()
 
 
+def test_plan_ranks_injects_nothing_and_says_why_it_refuses(tiny):
+    code, lines, err = tiny.refute("plan", "--risk-price", "3", "--json")
+    assert code == 0, err
+    plan = next(line for line in lines if line["event"] == "plan")
+    assert plan["proposals"][0]["beliefs"] == ["rate-limits-absorbed"]
+    assert plan["proposals"][0]["reasons"]
+    tiny.edit("units: 400", "units: 20")
+    code, lines, _ = tiny.refute("plan", "--json")
+    refusal = next(line for line in lines if line["event"] == "plan")["refusals"][0]
+    assert refusal["code"] == "PLAN-UNANSWERABLE"
+    assert "the smallest that would do" in refusal["reason"]
+    assert not tiny.noted()
+
+
+def test_a_bad_intent_ends_with_a_summary_too(tiny):
+    tiny.edit("fault: llm.rate_limit", "fault: llm.rate_limt")
+    code, lines, _ = tiny.refute("run", "--json")
+    assert code == 2
+    assert lines[0]["code"] == "FAULT-UNKNOWN"
+    assert lines[-1] == {"event": "summary", "exit_code": 2, "verdicts": []}
+
+
 def test_two_runs_on_one_system_do_not_meet(tiny):
+    tiny.edit("window: 500 ms", "window: 4 s")
     first = tiny.start("run", "--json")
     tiny.until(first, lambda line: line["event"] == "phase")
     code, lines, err = tiny.refute("run", "--json")

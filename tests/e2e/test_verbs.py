@@ -88,7 +88,9 @@ def test_an_error_is_lines_on_stderr_or_json_on_stdout_and_its_exit_code(capsys)
     assert "there is no ledger here [LEDGER-MISSING]" in err
     code, out, err = inside(capsys, "ledger", "verify", "--json")
     assert (code, err) == (2, "")
-    assert json.loads(out)["code"] == "LEDGER-MISSING"
+    problem, summary = map(json.loads, out.splitlines())
+    assert problem["code"] == "LEDGER-MISSING"
+    assert (summary["event"], summary["exit_code"]) == ("summary", 2)
 
 
 def test_an_interrupt_is_130(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -11,7 +12,7 @@ from importlib import import_module
 import click
 
 from refute import __version__
-from refute.core.errors import EXIT_HELD, EXIT_INTERRUPTED, EXIT_USAGE, RefuteError
+from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_USAGE, RefuteError
 
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("refute.cli.demo:demo", "Examine a real agent, offline and without keys."),
@@ -88,11 +89,15 @@ def _exit_code(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return EXIT_USAGE
+    except Exception:  # noqa: BLE001 - a mistake of ours must never look like exit 1, which says that a belief was refuted
+        traceback.print_exc()
+        click.echo("this is a defect in Refute; nothing was decided. `refute doctor` says whether anything is live", err=True)
+        return EXIT_INCONCLUSIVE
     return code if isinstance(code, int) else EXIT_HELD
 
 
 def tell(error: RefuteError, *, as_json: bool) -> None:
-    """Print what is wrong: one JSON object a problem on standard output, or lines on standard error.
+    """Print what is wrong: one JSON object a problem on standard output and a summary last, or lines on standard error.
 
     Args:
         error: the problems.
@@ -103,3 +108,5 @@ def tell(error: RefuteError, *, as_json: bool) -> None:
             click.echo(json.dumps({"event": "problem", **problem.to_json()}, ensure_ascii=False))
         else:
             click.echo("\n".join(problem.lines()), err=True)
+    if as_json:
+        click.echo(json.dumps({"event": "summary", "exit_code": error.exit_code, "verdicts": []}))

@@ -16,7 +16,7 @@ from refute.cli._intent import intent_argument
 @click.option("--again", is_flag=True, help="Rank what is already answered, too.")
 @click.option("--environment", default="", metavar="NAME", help="Environment of the intent to plan for.")
 @click.option(
-    "--risk-weight", type=click.FloatRange(0), default=1.0, show_default=True, help="λ: how much risk counts against information."
+    "--risk-price", type=click.FloatRange(0), default=10.0, show_default=True, help="λ: what spending the whole error budget costs."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines.")
 def plan(file: Path, again: bool, environment: str, risk_price: float, as_json: bool) -> None:

@@ -81,6 +81,7 @@ class Landing:
         control_eligible: draws in control that it could have hit.
         control_injected: hits in control; anything but 0 voids the run.
         unattributed: calls to the target without unit context: counted, never faulted.
+        cut: calls that were being held when the fault was removed: drawn, and not delivered for that reason alone.
         effect: what was delivered, counted by name (`{"status 429": 14}`), or measured (`{"added_delay_s": 2.0}`).
         reason: why nothing or too little landed, where the injector knows.
     """
@@ -92,6 +93,7 @@ class Landing:
     unattributed: int = 0
     effect: dict[str, float] = field(default_factory=dict)
     reason: str = ""
+    cut: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
@@ -113,6 +115,7 @@ class Landing:
             self.unattributed + other.unattributed,
             {name: self.effect.get(name, 0) + other.effect.get(name, 0) for name in sorted(names)},
             "; ".join(dict.fromkeys(reason for reason in (self.reason, other.reason) if reason)),
+            self.cut + other.cut,
         )
 
 

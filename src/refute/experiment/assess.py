@@ -14,7 +14,7 @@ from refute.core.outcome import Outcome
 from refute.core.units import show_share
 from refute.experiment.design import Experiment
 from refute.experiment.tape import Tape
-from refute.stats import RatioTest, RatioWatch, RelativeTest, RelativeWatch, futile, jeffreys_interval, p_meets
+from refute.stats import MeanTest, MeanWatch, RatioTest, RatioWatch, RelativeTest, RelativeWatch, futile, jeffreys_interval, p_meets
 
 Word = Literal["held", "refuted", "inconclusive", "void", "aborted"]
 _HEALTHY = 0.95
@@ -154,9 +154,9 @@ class Assessor:
         self._cohort = arming.cohort
         self._among_faulted = belief.among == "faulted"
         self._measure = one
-        self._test: RatioTest | RelativeTest = RelativeTest(one.bound, alpha) if one.relative else RatioTest(one.bound, alpha)
+        self._test = _test_of(one, alpha)
         self._feed = Feed(one, control=one.relative, eligible=self._counts)
-        self._watch: RatioWatch | RelativeWatch = self._test.watch()
+        self._watch: RatioWatch | MeanWatch | RelativeWatch = self._test.watch()
         self._last = Look(bound=one.bound, threshold=self._test.threshold, baseline_rate=baseline_rate, absolute=not one.relative)
 
     def look(self, tape: Tape) -> Look:
@@ -172,7 +172,7 @@ class Assessor:
         self._last = replace(
             self._last, treatment=treatment, control=control, log_hold=evidence.log_hold, log_refute=evidence.log_refute,
             control_meets=1.0 if self._measure.relative else p_meets(control.breaches, control.n, self._measure.bound),
-            futile=not self._measure.relative and self._out_of_reach(tape, treatment),
+            futile=isinstance(self._test, RatioTest) and self._out_of_reach(tape, treatment),
             cases=len({outcome.cluster for outcome in ended if outcome.arm == "treatment"}),
         )  # fmt: skip
         return self._last
@@ -205,6 +205,13 @@ class Assessor:
     def _count(self, outcomes: Iterable[Outcome]) -> Count:
         known = [breach for outcome in outcomes if (breach := self._measure.breach(outcome)) is not None]
         return Count(len(known), sum(known))
+
+
+def _test_of(one: Measure, alpha: float) -> RatioTest | MeanTest | RelativeTest:
+    """Return the test for a criterion; a score's is on its badness, which is at most the bound where the criterion holds."""
+    if one.relative:
+        return RelativeTest(one.bound, alpha)
+    return MeanTest(one.bound, at_least=False, alpha=alpha) if one.kind == "score" else RatioTest(one.bound, alpha)
 
 
 def assessor(belief: Belief, experiment: Experiment, baseline: Tape) -> Assessor:

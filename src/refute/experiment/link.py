@@ -54,18 +54,18 @@ class Peer:
         Raises:
             RefuteError: it answered with problems, or not at all (`LINK-LOST`).
         """
-        self._last_id += 1
+        self._last_id = number = self._last_id + 1
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[self._last_id] = answer
+        self._waiting[number] = answer
         try:
-            self._writer.write(encode({"id": self._last_id, "op": op, **fields}))
+            self._writer.write(encode({"id": number, "op": op, **fields}))
             async with asyncio.timeout(timeout_s):
                 message = await answer
         except (OSError, TimeoutError) as error:
             why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
             raise RefuteError(self._lost(f"{op}: {why}"), exit_code=EXIT_INCONCLUSIVE) from None
         finally:
-            self._waiting.pop(self._last_id, None)
+            self._waiting.pop(number, None)
         if not message.get("ok") and "problems" in message:
             raise RefuteError(*(Problem(**problem) for problem in message["problems"]), exit_code=EXIT_INCONCLUSIVE)
         self.note_landings(message)
@@ -254,8 +254,8 @@ class Link:
                     self._heard(peer, message)
                 else:
                     peer.answered(message)
-        except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
-            pass  # a garbled or broken end is a lost end
+        except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # a garbled or broken end is a lost end, and a link that closes cancels this
         finally:
             if peer is not None:
                 peer.lost()

@@ -23,7 +23,8 @@ _NOT_STARTED = "; a service is reached only where the workload's `setup` starts 
 def landing_faults(landing: Landing, experiment: Experiment) -> list[str]:
     """Return why a landing proves nothing; empty where it is proven.
 
-    The share of eligible draws that was hit must agree with the share asked for, by a Clopper-Pearson interval at 99.9 %.
+    The share of eligible draws that was hit must agree with the share asked for, by a Clopper-Pearson interval at 99.9 %; a call that was
+    still being held when the fault was removed may count as hit.
 
     Args:
         landing: what was delivered.
@@ -35,7 +36,8 @@ def landing_faults(landing: Landing, experiment: Experiment) -> list[str]:
     faults = []
     if landing.control_injected:
         faults.append(f"{landing.control_injected} calls of control units were hit")
-    low, high = clopper_pearson(landing.injected, landing.eligible, _LANDING_ALPHA)
+    low, _ = clopper_pearson(landing.injected, landing.eligible, _LANDING_ALPHA)
+    _, high = clopper_pearson(min(landing.eligible, landing.injected + landing.cut), landing.eligible, _LANDING_ALPHA)
     if not landing.injected:
         faults.append(landing.reason or f"none of {landing.eligible} eligible calls was hit")
     elif high < arming.share * _UNDELIVERED or low > arming.share:

@@ -13,6 +13,7 @@ from refute.core.arming import Arming, Handle, Landing
 from refute.core.errors import RefuteError
 from refute.core.events import Event, EventKind
 from refute.core.intent import Belief
+from refute.core.measure import measure
 from refute.experiment.assess import Assessor, Look, Verdict, assessor, judge
 from refute.experiment.design import LEASE_TTL_S, Experiment
 from refute.experiment.proof import landing_faults, nothing_eligible, sick
@@ -243,7 +244,7 @@ class Run:
 
     def _void(self, reasons: list[str]) -> None:
         for belief in self._experiment.beliefs:
-            self._tell(belief, Verdict("void", tuple(reasons)), Look())
+            self._tell(belief, Verdict("void", tuple(reasons)), Look(bound=measure(belief.then, self._intent.indicators).bound))
 
     def _landed(self) -> None:
         landing = self._result.landing

@@ -83,6 +83,12 @@ class Agent:
     def _receive(self, poll: select.poll) -> bytes | None:
         return self._connection.recv(65536) if poll.poll(_TICK_S * 1000) else None
 
+    def forget(self) -> None:
+        """Remove what a parent had armed and let go of its link, in a process that was forked from it."""
+        self._roll_back()
+        self._handles.clear()
+        self._connection.close()
+
     def _answer(self, message: Message) -> None:
         handler = self._handlers.get(message.get("op", ""), _unknown)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from types import ModuleType
@@ -195,7 +196,7 @@ def _objections(arming: Arming) -> Iterator[str]:
 
 def _explained(armed: _Armed) -> Landing:
     """Return the counts, with the likely reason where there are none."""
-    landing = armed.aim.switch.landing()
+    landing = replace(armed.aim.switch.landing(), cut=armed.lease.cut_short())
     seen = landing.eligible or landing.control_eligible or landing.unattributed
     if seen:
         return landing

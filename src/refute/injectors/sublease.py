@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from refute.core.clock import lease_now_s
 from refute.core.lease import Lease
 
@@ -15,12 +19,15 @@ class Sublease(Lease):
         lease: what it depends on; renewing that one renews this one, and revoking this one leaves that one alone.
     """
 
-    __slots__ = ("_lease", "_over")
+    __slots__ = ("_cut", "_lease", "_lock", "_over", "_waiting")
 
     def __init__(self, lease: Lease) -> None:
         """Start now, for as long as the lease lasts."""
         self._lease = lease
         self._over = False
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._cut = 0
         self._now_s = lease_now_s
         self.granted_s = lease_now_s()
 
@@ -36,10 +43,41 @@ class Sublease(Lease):
         """End this permission, and wake what sleeps on it within 50 ms."""
         self._over = True
 
+    def cut_short(self) -> int:
+        """Return how many waits the end of the permission has cut short, with those that it is about to."""
+        with self._lock:
+            return self._cut + self._waiting
+
     def wait_revoked(self, timeout_s: float) -> bool:
         """See `Lease.wait_revoked`."""
+        with self._counted() as cut:
+            if ended := self._wait(timeout_s):
+                cut()
+            return ended
+
+    async def wait_revoked_async(self, timeout_s: float) -> bool:
+        """See `Lease.wait_revoked_async`."""
+        with self._counted() as cut:
+            if ended := await super().wait_revoked_async(timeout_s):
+                cut()
+            return ended
+
+    def _wait(self, timeout_s: float) -> bool:
         until_s = lease_now_s() + timeout_s
         while (left_s := until_s - lease_now_s()) > 0:
             if self._over or self._lease.wait_revoked(min(left_s, _POLL_S)):
                 return True
         return self.remaining_s() <= 0
+
+    @contextmanager
+    def _counted(self) -> Iterator[Callable[[], None]]:
+        """Count a wait while it lasts, and for good where it was cut short."""
+        with self._lock:
+            self._waiting += 1
+        cut: list[int] = []
+        try:
+            yield lambda: cut.append(1)
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                self._cut += len(cut)

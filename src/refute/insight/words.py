@@ -132,8 +132,9 @@ def landing(data: dict[str, Any]) -> str:
     control = data.get("control_injected", 0)
     beside = f"{control} IN CONTROL" if control else "none in control"
     stray = f"; {data['unattributed']} calls belonged to no unit and were left alone" if data.get("unattributed") else ""
+    held = f"; {data['cut']} were still held when it was removed" if data.get("cut") else ""
     reason = f"; {clean(data['reason'])}" if data.get("reason") else ""
-    return f"{injected} of {eligible} eligible calls hit{share}, {beside}{stray}{reason}"
+    return f"{injected} of {eligible} eligible calls hit{share}, {beside}{held}{stray}{reason}"
 
 
 def rollback(data: dict[str, Any]) -> str:

@@ -17,11 +17,30 @@ ALONE_VARIABLE = "REFUTE_ALONE"
 _ARMED_S = 5.0
 
 
+class _Here:
+    """This process's end of the link, once it has joined."""
+
+    agent: Agent | None = None
+
+
 def join() -> None:
-    """Join the link and wait until armed; where nobody listens the program simply runs, unarmed.
+    """Join the link and wait until armed; where nobody listens the program simply runs, unarmed. What it forks joins, too.
 
     With `REFUTE_ALONE` set, all calls of the process belong to one unit in treatment.
     """
+    _Here.agent = _joined()
+    if _Here.agent is not None:
+        os.register_at_fork(after_in_child=_join_after_fork)
+
+
+def _join_after_fork() -> None:
+    """Join anew: threads do not survive a fork, and with them whatever renews or ends what was armed in the parent."""
+    if _Here.agent is not None:
+        _Here.agent.forget()
+        _Here.agent = _joined()
+
+
+def _joined() -> Agent | None:
     armed = threading.Event()
     exceptions = Exceptions()
 
@@ -32,10 +51,11 @@ def join() -> None:
     try:
         connection = connect("exec")
     except (OSError, KeyError):
-        return
+        return None
     if os.environ.get(ALONE_VARIABLE):
         adopt_strays(UnitContext("process", "treatment"), exceptions.watch)
     agent = Agent(connection, injectors(), {"go": go}, on_end=armed.set)
     agent.start()
     armed.wait(_ARMED_S)
     atexit.register(lambda: agent.send({"op": "leaving", "landings": agent.landings(), "exceptions": exceptions.seen()}))
+    return agent
