@@ -189,8 +189,9 @@ class Campaign:
         Returns:
             The exit code: the worst of all outcomes.
         """
-        plan = self.plan()
-        self._tell("next", proposals=[one.to_json() for one in plan.proposals[:3]], unknown=self._unknown())
+        if not any(result.interrupted for result in self.results):
+            plan = self.plan()
+            self._tell("next", proposals=[one.to_json() for one in plan.proposals[:3]], unknown=self._unknown())
         code = worst_exit([code, *(one for result in self.results for one in _codes(result))])
         self._tell(
             "summary", exit_code=code, experiments=[result.experiment.id for result in self.results],

@@ -11,7 +11,7 @@ from refute.core.arming import Arming, Handle
 from refute.core.errors import Problem, RefuteError
 from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
-from refute.core.units import Money
+from refute.core.units import Money, show_share
 from refute.experiment.design import Experiment, aim, new_id, together
 from refute.faults.catalogue import catalogue
 from refute.injectors.registry import choose
@@ -38,7 +38,8 @@ class Proposal:
         bits: expected information by belief.
         answerable: probability of each verdict by belief.
         value: expected information weighted by the cost of being wrong.
-        risk: expected share of the error budget that it spends, or of its own units that it spoils where no budget is stated.
+        risk: expected share of what `risk_of` names that it spoils.
+        risk_of: `the error budget`, or `its own units` where no budget is stated.
         score: value per unit of risk: what the ranking goes by.
         reasons: why, in words.
     """
@@ -51,6 +52,7 @@ class Proposal:
     answerable: Mapping[str, Answerability]
     value: float
     risk: float
+    risk_of: str
     score: float
     reasons: tuple[str, ...]
 
@@ -59,7 +61,7 @@ class Proposal:
         return {
             "beliefs": [belief.id for belief in self.beliefs], "fault": self.arming.fault, "target": self.arming.component.name,
             "magnitude": show_magnitude(self.arming), "share": self.arming.share, "value": self.value, "bits": dict(self.bits),
-            "risk": self.risk, "score": self.score, "units": self.units, "seconds": self.seconds,
+            "risk": self.risk, "risk_of": self.risk_of, "score": self.score, "units": self.units, "seconds": self.seconds,
             "probability_of_answer": max(one.p_held + one.p_refuted for one in self.answerable.values()),
             "reasons": list(self.reasons), "propensity": 1.0,
         }  # fmt: skip
@@ -178,9 +180,15 @@ def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
         return Refused(beliefs, "PLAN-WORTHLESS", f"it would teach {max(bits.values()):.3f} bits: the answer is as good as known")
     worth = value((_cost(belief), bits[belief.id]) for belief in beliefs)
     risk = max(_risk(intent, standings[belief.id], chances[belief.id]) for belief in beliefs)
+    prices = Prices(risk=question.risk_price)
+    budget = intent.blast_radius.error_budget
+    if budget is not None and risk > budget.spend:
+        seen = f"it is expected to spend {show_share(risk)} of the error budget; {show_share(budget.spend)} may be spent"
+        return Refused(beliefs, "PLAN-BUDGET", seen)
     return Proposal(
         beliefs, aim(intent, beliefs[0], question.seed), units, units / intent.workload.rate_per_s, bits, chances,
-        worth, risk, score(worth, risk, Prices(risk=question.risk_price)), _reasons(beliefs, standings, bits),
+        worth, risk, "its own units" if budget is None else "the error budget", score(worth, risk, prices),
+        _reasons(beliefs, standings, bits),
     )  # fmt: skip
 
 

@@ -199,6 +199,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Fresh evidence answers this belief, and nothing that it depends on has changed since.",
         "Test it all the same with `--again`.",
     ),
+    "PLAN-BUDGET": (
+        "It would cost too much of the error budget",
+        "The experiment is expected to spend more of the error budget than `blast_radius.error_budget.spend` allows.",
+        "Make the share, the cohort or the units smaller, or allow more if the budget's owner agrees.",
+    ),
     "PLAN-UNANSWERABLE": (
         "Too small to answer",
         "Within this blast radius a verdict either way is less likely than not, so the risk would buy nothing.",

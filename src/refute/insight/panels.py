@@ -88,7 +88,7 @@ def plan_view(data: dict[str, Any], width: int) -> RenderableType:
 
 def _proposal_facts(best: dict[str, Any]) -> list[tuple[str, str | Text]]:
     gain = Text.assemble(bar(words.gain(best), 16, "green"), f" {words.gain(best):.2f} bits about {', '.join(best['beliefs'])}")
-    risk = Text.assemble(bar(best["risk"] / 0.05, 16, "yellow"), f" {words.percent(best['risk'])} of the error budget")
+    risk = Text.assemble(bar(best["risk"] / 0.05, 16, "yellow"), f" {words.risk(best)}")
     rows: list[tuple[str, str | Text]] = [("what", Text(words.strike(best), "bold")), ("gain", gain), ("risk", risk)]
     size = f"at most {words.number(best['units'])} units in {words.duration(best['seconds'])}"
     rows.append(("answer", f"{words.percent(best['probability_of_answer'])} chance, {size}"))

@@ -248,7 +248,12 @@ def proposal(data: dict[str, Any]) -> str:
     """Return one proposal on one line."""
     chance = f", {percent(data['probability_of_answer'])} chance of an answer" if data.get("probability_of_answer") is not None else ""
     size = f", at most {number(data['units'])} units in {duration(data['seconds'])}" if data.get("units") else ""
-    return f"{strike(data)}: gain {gain(data):.2f} bits, risk {percent(data['risk'])} of the error budget{chance}{size}"
+    return f"{strike(data)}: gain {gain(data):.2f} bits, risk {risk(data)}{chance}{size}"
+
+
+def risk(proposal: dict[str, Any]) -> str:
+    """Return what a proposal is expected to spoil, and of what."""
+    return f"{percent(proposal['risk'])} of {clean(proposal.get('risk_of', 'the error budget'))}"
 
 
 def spend(data: dict[str, float]) -> str:

@@ -24,6 +24,9 @@ from refute.intent import shape as shapes
 from refute.intent.document import Document
 from refute.intent.magnitudes import UnreadableError, magnitude_of
 
+PRODUCTION = frozenset({"production", "prod", "live"})
+NEVER_IN_PRODUCTION: frozenset[Hazard] = frozenset({"state_write", "data_exposure"})
+
 _KINDS: tuple[IndicatorKind, ...] = ("ratio", "latency", "score", "cost")
 
 
@@ -124,5 +127,15 @@ def _blast_radius(about: shapes.BlastRadiusShape, base: BlastRadius) -> BlastRad
 
 
 def _environment(name: str, about: shapes.EnvironmentShape, base: BlastRadius) -> Environment:
-    allow = frozenset(cast("list[Hazard]", list(HAZARDS)) if about.allow is None else about.allow)
+    allow = default_hazards(name) if about.allow is None else frozenset(about.allow)
     return Environment(name, allow, None if about.blast_radius is None else _blast_radius(about.blast_radius, base))
+
+
+def default_hazards(environment: str) -> frozenset[Hazard]:
+    """Return the hazards that an environment allows where it does not say: in production none that a rollback cannot undo.
+
+    Args:
+        environment: its name.
+    """
+    hazards = frozenset(cast("list[Hazard]", list(HAZARDS)))
+    return hazards - NEVER_IN_PRODUCTION if environment.lower() in PRODUCTION else hazards

@@ -133,7 +133,9 @@ class BlastRadiusShape(Part):
 class EnvironmentShape(Part):
     """Where the system runs; it may only tighten what the file allows."""
 
-    allow: list[Hazard] | None = Field(default=None, description="Hazards allowed here; all where not stated.")
+    allow: list[Hazard] | None = Field(
+        default=None, description="Hazards allowed here; where not stated all, in production those that a rollback undoes."
+    )
     blast_radius: BlastRadiusShape | None = Field(default=None, description="Tighter bounds here.")
     approvals: Annotated[Any, Reserved("approvals by other people")] = None
     windows: Annotated[Any, Reserved("windows of time in which experiments may run")] = None

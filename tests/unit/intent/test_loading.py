@@ -8,6 +8,7 @@ from refute.core.errors import RefuteError
 from refute.core.intent import BlastRadius, ErrorBudget, Indicator, Journey, When
 from refute.core.units import Money
 from refute.intent import load, loads
+from refute.intent.build import default_hazards
 from support.intents import FAULTS, VALID, project
 
 
@@ -103,7 +104,7 @@ def test_journeys_without_shares_split_what_is_left(path):
 def test_an_environment_holds_its_tightened_bounds(path):
     path.write_text(VALID.replace("{allow: [availability]}", "{blast_radius: {cohort: 5%, never: [orders]}}"))
     environment = load(path, faults=FAULTS).environments["production"]
-    assert environment.allow == {"availability", "wrong_answer", "state_write", "data_exposure"}
+    assert environment.allow == {"availability", "wrong_answer"}
     assert environment.blast_radius is not None
     assert (environment.blast_radius.cohort, environment.blast_radius.units) == (0.05, 800)
     assert environment.blast_radius.never == {"payments", "orders"}
@@ -122,3 +123,9 @@ def test_the_digest_follows_the_content(path):
     assert load(path, faults=FAULTS).digest == before
     path.write_text(VALID + "# a remark\n")
     assert load(path, faults=FAULTS).digest != before
+
+
+@pytest.mark.parametrize(("environment", "state_write"), [("production", False), ("Prod", False), ("staging", True)])
+def test_production_that_says_nothing_allows_only_what_a_rollback_undoes(environment, state_write):
+    assert ("state_write" in default_hazards(environment)) is state_write
+    assert "availability" in default_hazards(environment)

@@ -10,13 +10,12 @@ from refute.core.errors import Problem
 from refute.core.intent import BlastRadius, Intent
 from refute.core.units import show_seconds, show_share
 from refute.faults.spec import Fault
+from refute.intent.build import NEVER_IN_PRODUCTION, PRODUCTION
 from refute.intent.checks.subject import Subject
 from refute.intent.document import listed
 from refute.intent.shape import BlastRadiusShape
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_PRODUCTION = frozenset({"production", "prod", "live"})
-_NEVER_IN_PRODUCTION = frozenset({"state_write", "data_exposure"})
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*")
 
 
@@ -71,8 +70,8 @@ def _hosts(subject: Subject) -> Iterator[Problem]:
 
 def _environments(subject: Subject) -> Iterator[Problem]:
     for name, about in subject.shape.environments.items():
-        loose = sorted(_NEVER_IN_PRODUCTION & set(about.allow or ()))
-        if name.lower() in _PRODUCTION and loose:
+        loose = sorted(NEVER_IN_PRODUCTION & set(about.allow or ()))
+        if name.lower() in PRODUCTION and loose:
             what = "a rollback does not undo data: such hazards are refused in production"
             allowed = "availability, wrong_answer"
             yield subject.problem("HAZARD-PRODUCTION", what, ("environments", name, "allow"), ", ".join(loose), allowed=allowed)
