@@ -45,7 +45,7 @@ class Generator:
     Args:
         answer: the workload.
         indicators: by name; latency needs no function.
-        threads: where synchronous functions run.
+        threads: where synchronous indicators run: none that a unit could fill.
         report: called with (units started so far, outcomes since the last call).
     """
 

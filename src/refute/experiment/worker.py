@@ -29,6 +29,7 @@ from refute.injectors.boot import python_path
 from refute.injectors.registry import injectors
 
 _GRACE_S = 5.0
+_JUDGES = 8
 _SHOWN_VERSIONS = ("openai", "anthropic", "httpx2", "httpx", "mcp", "litellm", "langgraph", "pydantic-ai", "llama-index-core", "torch")
 
 
@@ -43,7 +44,6 @@ class Worker:
         """Join the link; wait to be told what to do."""
         self._loop = loop
         self._threads = ThreadPoolExecutor(MAX_IN_FLIGHT, thread_name_prefix="refute-unit")
-        loop.set_default_executor(self._threads)
         self._over = asyncio.Event()
         self._stop = asyncio.Event()
         self._ready: Future[Message] = Future()
@@ -51,6 +51,9 @@ class Worker:
         self._generator: Generator | None = None
         handlers = {"start": self._start, "load": self._load, "halt": self._halt, "end": self._end}
         self.agent = Agent(connect("worker"), injectors(), handlers, on_end=self._gone)
+        os.register_at_fork(after_in_child=self.agent.forget)
+        self._sending = ThreadPoolExecutor(1, thread_name_prefix="refute-report")
+        self._judging = ThreadPoolExecutor(_JUDGES, thread_name_prefix="refute-indicator")
 
     async def run(self) -> None:
         """Serve until the other end says so or is gone, then tear down."""
@@ -72,7 +75,7 @@ class Worker:
             os.environ["PYTHONPATH"] = python_path()  # so that the service joins, where setup starts it as a process of its own
         async with setup_of(spec["setup"]):
             self._generator = Generator(
-                self._answerer(spec), {data["name"]: Indicator(**data) for data in spec["indicators"]}, self._threads, self._report
+                self._answerer(spec), {data["name"]: Indicator(**data) for data in spec["indicators"]}, self._judging, self._report
             )
             self._cases = read_cases(Path(spec["cases"]))
             self._journeys: dict[str, float] = spec["journeys"]
@@ -139,7 +142,7 @@ class Worker:
 
     async def _report(self, started: int, outcomes: list[Outcome]) -> None:
         notice = {"op": "outcomes", "started": started, "outcomes": [outcome.to_json() for outcome in outcomes]}
-        await asyncio.to_thread(self.agent.send, notice)
+        await self._loop.run_in_executor(self._sending, self.agent.send, notice)
 
 
 def _versions() -> dict[str, str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 Answerer = Callable[[dict[str, Any]], Awaitable[Any]]
-MAX_IN_FLIGHT = 256
+MAX_IN_FLIGHT = 1024
 _PIECE_BYTES = 65536
 
 

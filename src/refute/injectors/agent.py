@@ -5,20 +5,24 @@ It runs in a thread of its own, so that it works in synchronous and asynchronous
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from refute.core.arming import Handle, Injector
+from refute.core.clock import lease_now_s
 from refute.core.errors import Problem, RefuteError
 from refute.core.lease import Lease
 from refute.core.link import ADDRESS_VARIABLE, MAX_LINE_BYTES, TOKEN_VARIABLE, Message, decode, encode
 
 Handler = Callable[[Message], Message]
 _TICK_S = 0.05
+_VERIFY_S = 1.0
 
 
 class Agent:
@@ -116,26 +120,36 @@ class Agent:
         return {"ok": renewed, "landings": self.landings()}
 
     def _disarm(self, _message: Message) -> Message:
-        verified = self._roll_back()
+        """Remove everything and prove it; what cannot be proven stays known, so that it can be asked again."""
+        self._roll_back()
+        verified = self._verified()
         landings = self.landings()
-        self._handles.clear()
+        self._handles = [handle for handle in self._handles if not verified[handle.id]]
         return {"landings": landings, "verified": verified}
 
     def landings(self) -> dict[str, Any]:
         """Return what has landed so far, as JSON, by handle."""
         return {handle.id: self._injectors[handle.injector].landed(handle).to_json() for handle in self._handles}
 
-    def _roll_back(self) -> dict[str, bool]:
+    def _roll_back(self) -> None:
         if self._lease is not None:
             self._lease.revoke()
-        return {handle.id: self._roll_back_one(handle) for handle in self._handles}
+        for handle in self._handles:
+            # one that fails must not keep the others armed; unproven is what it then is
+            with contextlib.suppress(Exception):
+                self._injectors[handle.injector].rollback(handle)
 
-    def _roll_back_one(self, handle: Handle) -> bool:
-        injector = self._injectors[handle.injector]
+    def _verified(self) -> dict[str, bool]:
+        """Say of each handle whether it is gone; calls that were held need a moment to get away."""
+        until_s = lease_now_s() + _VERIFY_S
+        while not all((proofs := {handle.id: self._gone(handle) for handle in self._handles}).values()) and lease_now_s() < until_s:
+            time.sleep(_TICK_S / 5)
+        return proofs
+
+    def _gone(self, handle: Handle) -> bool:
         try:
-            injector.rollback(handle)
-            return injector.verify(handle)
-        except Exception:  # noqa: BLE001 - one that fails must not keep the others armed; unproven is what it then is
+            return self._injectors[handle.injector].verify(handle)
+        except Exception:  # noqa: BLE001 - what cannot be proven is not gone
             return False
 
     def _roll_back_if_ended(self) -> None:
