@@ -23,6 +23,7 @@ class Document:
         problems: what was wrong so far.
         marred: ways to values already complained about, so that nothing is said twice.
         sources: shown name and content of each file read, in order.
+        whole: whether every file that was named could be read: otherwise a name that seems unknown may stand in one that could not.
     """
 
     data: Any
@@ -30,6 +31,7 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
     marred: set[Steps] = field(default_factory=set)
     sources: list[tuple[str, bytes]] = field(default_factory=list)
+    whole: bool = True
 
     def where(self, steps: Steps) -> str:
         """Return `file:line` of a value or of the nearest one around it; its label where no file is known."""
@@ -37,6 +39,16 @@ class Document:
             if steps[:end] in self.places:
                 return self.places[steps[:end]]
         return label(steps)
+
+    def problem(self, code: str, what: str, steps: Steps, seen: str = "", **fields: str) -> Problem:
+        """Return a problem at the place where a value stands."""
+        return Problem(code, what, self.where(steps), seen, **fields)
+
+    def unknown(self, code: str, noun: str, name: str, known: Iterable[str], steps: Steps, **fields: str) -> Problem:
+        """Return the problem of a name that nothing bears."""
+        known = list(known)
+        what = f"there is no {noun} `{name}`"
+        return self.problem(code, what, steps, name, allowed=listed(known), suggestion=closest(name, known), **fields)
 
     def is_marred(self, steps: Steps) -> bool:
         """Say whether the value, or one around it, has been complained about."""

@@ -127,7 +127,9 @@ class _Files:
             self._merge(document, self.whole(base.folder / named, base.name(named), base.below(named), where))
 
     def _merge(self, document: Document, part: Document, steps: Steps = ()) -> None:
+        document.whole = document.whole and part.whole
         if part.data is None:
+            document.whole = False
             document.marred.update((section,) for section in SECTIONS if section not in document.data)
             return
         ours, theirs = _at(document.data, steps), _at(part.data, steps)

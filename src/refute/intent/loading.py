@@ -64,42 +64,39 @@ def loads(data: Mapping[str, Any], folder: Path | str, *, resolve: bool = False,
 def _loaded(document: Document, path: Path, digest: str, *, resolve: bool, faults: Mapping[str, Fault] | None) -> Intent:
     from refute.intent.build import build
     from refute.intent.checks import check
+    from refute.intent.checks.names import check_names
     from refute.intent.checks.subject import Subject
     from refute.intent.references import check_references
 
-    shape = _shape(document)
     known = catalogue() if faults is None else faults
+    shape, problems = _shape(document)
+    problems = [*document.problems, *problems, *check_names(document, known)]
+    if shape is None or document.problems:
+        raise _error(problems, document)
     units = {name: fault.magnitude.unit for name, fault in known.items() if fault.magnitude is not None}
     intent = build(shape, document, path, units, digest)
-    problems = check(Subject(intent, shape, document, known))
+    problems += check(Subject(intent, shape, document, known))
     if resolve:
         problems += check_references(shape, document, path.parent)
-    _raise(problems, document)
+    if problems:
+        raise _error(problems, document)
     return intent
 
 
-def _shape(document: Document) -> IntentShape:
+def _shape(document: Document) -> tuple[IntentShape | None, list[Problem]]:
+    """Return the file's shape, or what keeps it from having one."""
     from pydantic import ValidationError
 
     from refute.intent.mistakes import problems_of
     from refute.intent.schema import model_schema
     from refute.intent.shape import IntentShape
 
-    problems = list(document.problems)
-    if document.data is not None:
-        try:
-            shape = IntentShape.model_validate(document.data)
-        except ValidationError as error:
-            problems += problems_of(error, document, model_schema())
-        else:
-            _raise(problems, document)
-            return shape
-    raise _error(problems, document)
-
-
-def _raise(problems: list[Problem], document: Document) -> None:
-    if problems:
-        raise _error(problems, document)
+    if document.data is None:
+        return None, []
+    try:
+        return IntentShape.model_validate(document.data), []
+    except ValidationError as error:
+        return None, problems_of(error, document, model_schema())
 
 
 def _error(problems: list[Problem], document: Document) -> RefuteError:

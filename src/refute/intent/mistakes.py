@@ -38,7 +38,9 @@ def problems_of(error: ValidationError, document: Document, schema: dict[str, An
 
 def _problems(error: ValidationError, document: Document, schema: dict[str, Any]) -> Iterator[Problem]:
     for detail in error.errors(include_url=False):
-        steps: Steps = tuple(step for step in detail["loc"] if step != "[key]")
+        steps: Steps = detail["loc"]
+        if len(steps) > 1 and steps[-1] == "[key]":  # how pydantic says that the name itself is meant
+            steps = steps[:-1]
         if not document.is_marred(steps):
             yield _problem(detail, steps, document, schema)
 

@@ -10,10 +10,11 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from refute.core.errors import Problem
 from refute.intent.document import Document, Steps, shown
-from refute.intent.yaml_errors import syntax_problem, unreadable_character
+from refute.intent.yaml_errors import quoted, syntax_problem, unreadable_character
 
 MAX_NODES = 20_000
 MAX_DEPTH = 32
+MAX_REPAIRS = 100
 
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,15})")
@@ -37,22 +38,46 @@ def parse(text: str, name: str) -> Document:
         name: how the file is shown in messages.
 
     Returns:
-        The document; `data` is None where it is empty or cannot be read, which `problems` then tell.
+        The document; `data` is None where it is empty or cannot be read, which `problems` then tell. A value that only wants quotes
+        is told and read as if it had them, so that the rest of the file can be read.
     """
     document = Document(None)
+    repaired: set[int] = set()
+    for _ in range(MAX_REPAIRS):
+        line = _read(text, name, document, repaired)
+        better = None if line is None else quoted(text, line)
+        if line is None or better is None:
+            break
+        repaired.add(line)
+        text = better
+    return document
+
+
+def _read(text: str, name: str, document: Document, repaired: set[int]) -> int | None:
+    """Read the text into the document; return the line that is no YAML, None where there is none.
+
+    Args:
+        text: as written, or with values put in quotes.
+        name: of the file.
+        document: takes data, places and problems.
+        repaired: lines whose values were put in quotes, from 0: told already.
+    """
     try:
         node = yaml.SafeLoader(text).get_single_node()
         if node is not None:
-            document.data = _Tree(document, name).value(node, ())
+            document.data = _Tree(document, name, repaired).value(node, ())
     except yaml.reader.ReaderError as error:
         document.problems.append(unreadable_character(error, text, name))
     except yaml.MarkedYAMLError as error:
-        document.problems.append(syntax_problem(error, text, name))
+        line, problem = syntax_problem(error, text, name)
+        if line not in repaired:
+            document.problems.append(problem)
+        return line
     except RecursionError:
         document.problems.append(_too_deep(name))
     except _UnusableError as error:
         document.problems.append(error.problem)
-    return document
+    return None
 
 
 def _too_deep(where: str) -> Problem:
@@ -62,9 +87,10 @@ def _too_deep(where: str) -> Problem:
 class _Tree:
     """Turns nodes into plain values, noting places and traps in the document."""
 
-    def __init__(self, document: Document, name: str) -> None:
+    def __init__(self, document: Document, name: str, told: set[int]) -> None:
         self._document = document
         self._name = name
+        self._told = told
         self._nodes = 0
 
     def value(self, node: Node, steps: Steps, key: Node | None = None) -> Any:
@@ -73,6 +99,8 @@ class _Tree:
         block = isinstance(node, MappingNode | SequenceNode) and not node.flow_style
         self._document.places[steps] = self._place(key if block and key is not None else node)
         if isinstance(node, ScalarNode):
+            if node.start_mark.line in self._told:
+                self._document.marred.add(steps)
             return self._scalar(node, steps)
         if node.tag not in {f"{_TAG}seq", f"{_TAG}map"}:
             self._tell_tag(node, steps)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import yaml
 
 from refute.core.errors import Problem
 from refute.intent.document import shown
 
+_FOLDED = re.compile(r"(?:^|[:\-,\[{]\s*)(?<![\w\"'])(?P<value>>=?\s*[^\s|>+\-#,\]}][^#,\]}\n]*)(?<!\s)")
+_RESERVED = re.compile(r"^\s*(?:-\s+)*(?:[\w-]+:\s+)?(?P<value>[@%`*][^\n]*?)\s*$")
+_WITH_COLON = re.compile(r"^\s*(?:-\s+)*[\w-]+:\s+(?P<value>[^\s{\[|>&*!'][^\n]*:\s[^\n]*?)\s*$")
 _FOLD = (
     "YAML reads a `>` at the start of a value as folded text",
     "a criterion begins with its indicator",
@@ -20,14 +25,31 @@ def unreadable_character(error: yaml.reader.ReaderError, text: str, name: str) -
     return Problem("FILE-ENCODING", "a control character stands in the file", f"{name}:{line}", seen=f"U+{int(error.character):04X}")
 
 
-def syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Problem:
-    """Return the problem of text that is no YAML, with the way to quote where that is what it takes."""
+def syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> tuple[int, Problem]:
+    """Return the line of text that is no YAML, from 0, and its problem, with the way to quote where that is what it takes."""
     mark = error.problem_mark or error.context_mark
     number = mark.line if mark else 0
     lines = text.splitlines()
     line = lines[number] if number < len(lines) else ""
     code, what, allowed, suggestion = _meaning(error.problem or "", error.context or "", line)
-    return Problem(code, what, f"{name}:{number + 1}", shown(line.strip()), allowed, suggestion)
+    return number, Problem(code, what, f"{name}:{number + 1}", shown(line.strip()), allowed, suggestion)
+
+
+def quoted(text: str, number: int) -> str | None:
+    """Return the text with the value on one line in quotes, None where quotes are not what it wants.
+
+    Args:
+        text: as written.
+        number: of the line, from 0.
+    """
+    lines = text.splitlines(keepends=True)
+    line = lines[number] if number < len(lines) else ""
+    for value in (_FOLDED, _RESERVED, _WITH_COLON):
+        found = value.search(line)
+        if found and not set('"\\') & set(found["value"]):
+            lines[number] = f'{line[: found.start("value")]}"{found["value"]}"{line[found.end("value") :]}'
+            return "".join(lines)
+    return None
 
 
 def _meaning(problem: str, context: str, line: str) -> tuple[str, str, str, str]:

@@ -9,7 +9,7 @@ from refute.core.intent import BlastRadius, ErrorBudget, Indicator, Journey, Whe
 from refute.core.units import Money
 from refute.intent import load, loads
 from refute.intent.build import default_hazards
-from support.intents import FAULTS, VALID, project
+from support.intents import FAULTS, VALID, problems, project
 
 
 @pytest.fixture
@@ -129,3 +129,14 @@ def test_the_digest_follows_the_content(path):
 def test_production_that_says_nothing_allows_only_what_a_rollback_undoes(environment, state_write):
     assert ("state_write" in default_hazards(environment)) is state_write
     assert "availability" in default_hazards(environment)
+
+
+def test_unknown_names_are_told_beside_values_that_are_misshapen(tmp_path):
+    text = VALID.replace("cohort: 50%", "cohort: 150%").replace("fault: llm.rate_limit,", "fault: llm.rate_limt,")
+    told = [problem.code for problem in problems(project(tmp_path, text.replace("then: answered >= 95%", "then: >= 95%")))]
+    assert sorted(told) == ["FAULT-UNKNOWN", "VALUE-UNIT", "YAML-FOLD"]
+
+
+def test_no_name_is_called_unknown_while_a_file_that_may_declare_it_is_missing(tmp_path):
+    text = VALID.replace("version: 1\n", "version: 1\ninclude: more.yaml\n").replace("target: llm,", "target: elsewhere,")
+    assert [problem.code for problem in problems(project(tmp_path, text))] == ["FILE-MISSING"]

@@ -13,7 +13,7 @@ MISTAKES = [
     ("kind: agent", "kind: agnet", "VALUE-CHOICE"),
     ("calls: [retriever, llm, orders]", "calls: retriever", "VALUE-TYPE"),
     ("kind: agent, ", "", "KEY-MISSING"),
-    ("    payments: ", "    pay ments: ", "NAME-SYNTAX"),
+    ("  grounded:", "  groun ded:", "NAME-SYNTAX"),
     ('"http://127.0.0.1:8081/v1"', '"127.0.0.1:8081"', "VALUE-URL"),
     ('"http://127.0.0.1:8081/v1"', '"http://me:secret@127.0.0.1/v1"', "VALUE-URL"),
     ('"http://127.0.0.1:8081/v1"', '"http://127.0.0.1:99999/v1"', "VALUE-URL"),

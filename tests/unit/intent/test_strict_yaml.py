@@ -102,3 +102,17 @@ def test_places_are_those_of_values_and_of_the_keys_of_blocks():
 def test_the_word_to_write_instead_is_named():
     suggestions = [problem.suggestion for problem in parse("on: no\na: 1:30\n", "f").problems]
     assert suggestions == ['"on":', 'false, or "no" as text', '"1:30"']
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "told"),
+    [
+        ("then: >= 95%\nb: off\n", {"then": ">= 95%", "b": "off"}, ["YAML-FOLD", "YAML-BOOL"]),
+        ("holds: [>= 95%, > 3 s]\nb: 1\n", {"holds": [">= 95%", "> 3 s"], "b": 1}, ["YAML-FOLD"]),
+        ("claim: one: two\nb: @c\n", {"claim": "one: two", "b": "@c"}, ["YAML-QUOTE", "YAML-QUOTE"]),
+        ("a: >\n  folded\nb: 1\n", {"a": "folded\n", "b": 1}, []),
+    ],
+)
+def test_a_value_that_only_wants_quotes_does_not_hide_the_rest(text, data, told):
+    document = parse(text, "f")
+    assert (document.data, [problem.code for problem in document.problems]) == (data, told)

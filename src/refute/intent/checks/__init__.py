@@ -8,11 +8,11 @@ from refute.core.errors import Problem
 from refute.intent.checks.criteria import check_criteria
 from refute.intent.checks.faults import check_faults
 from refute.intent.checks.files import check_files
-from refute.intent.checks.names import check_names
+from refute.intent.checks.journeys import check_journeys
 from refute.intent.checks.safety import check_safety
 from refute.intent.checks.subject import Subject
 
-CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (check_names, check_criteria, check_faults, check_safety, check_files)
+CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (check_journeys, check_criteria, check_faults, check_safety, check_files)
 
 
 def check(subject: Subject) -> list[Problem]:

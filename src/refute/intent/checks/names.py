@@ -1,76 +1,112 @@
-"""Do all names mean something, and only one thing?"""
+"""Do all names mean something, and only one thing? Asked of the file as it is written, whatever else is wrong with it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
+from refute.core.criterion import Criterion, CriterionError, parse_criterion
 from refute.core.errors import Problem
-from refute.core.units import show_share
-from refute.intent.checks.subject import Subject
-from refute.intent.document import Steps
+from refute.intent.document import Document, Steps
 
 MONEY_INDICATORS = ("loss", "spend")
 
-
-def check_names(subject: Subject) -> Iterator[Problem]:
-    """Yield a problem for each name that is unknown, reserved or given twice."""
-    yield from _components(subject)
-    yield from _indicators(subject)
-    yield from _journeys(subject)
-    yield from _beliefs(subject)
+_Named = Iterator[tuple[Steps, Any]]
 
 
-def _components(subject: Subject) -> Iterator[Problem]:
-    known = subject.intent.system.components
-    named: list[tuple[str, Steps]] = []
-    for name, component in known.items():
-        named += [(called, ("system", "components", name, "calls", number)) for number, called in enumerate(component.calls)]
-    named += [(about.entry, ("journeys", name, "entry")) for name, about in subject.shape.journeys.items()]
-    named += [(name, ("blast_radius", "never", number)) for number, name in enumerate(subject.shape.blast_radius.never)]
-    for environment, about in subject.shape.environments.items():
-        never = about.blast_radius.never if about.blast_radius else []
-        named += [(name, ("environments", environment, "blast_radius", "never", number)) for number, name in enumerate(never)]
-    named += [(belief.when.target, (*steps, "when", "target")) for steps, belief in subject.beliefs()]
-    for name, steps in named:
-        if name not in known:
-            yield subject.unknown("COMPONENT-UNKNOWN", "component", name, known, steps)
+def check_names(document: Document, faults: Collection[str]) -> Iterator[Problem]:
+    """Yield a problem for each name that is unknown, reserved or given twice; what is misshapen is left to the models.
+
+    Args:
+        document: as read.
+        faults: names in the catalogue.
+    """
+    data = document.data
+    beliefs = list(_items(data, "beliefs"))
+    if document.whole:
+        faulted = ((_to(steps, "when", "fault"), _at(one, "when", "fault")) for steps, one in beliefs)
+        yield from _unknown(document, "FAULT-UNKNOWN", "fault", faults, faulted)
+        yield from _unknown(document, "COMPONENT-UNKNOWN", "component", _names(data, "system", "components"), _called(data, beliefs))
+        yield from _indicators(document, beliefs)
+    yield from _twice(document, beliefs)
 
 
-def _indicators(subject: Subject) -> Iterator[Problem]:
-    known = subject.intent.indicators
+def _unknown(document: Document, code: str, noun: str, known: Collection[str], named: _Named) -> Iterator[Problem]:
+    next_ = "refute faults" if noun == "fault" else ""
+    for steps, name in named:
+        if known and isinstance(name, str) and name.strip() not in known and not document.is_marred(steps):
+            yield document.unknown(code, noun, name, known, steps, next=next_)
+
+
+def _called(data: Any, beliefs: list[tuple[Steps, Any]]) -> _Named:
+    """Yield each component that something names."""
+    for name in _names(data, "system", "components"):
+        yield from _items(data, "system", "components", name, "calls")
+    for name in _names(data, "journeys"):
+        yield ("journeys", name, "entry"), _at(data, "journeys", name, "entry")
+    yield from _items(data, "blast_radius", "never")
+    for name in _names(data, "environments"):
+        yield from _items(data, "environments", name, "blast_radius", "never")
+    for steps, belief in beliefs:
+        yield _to(steps, "when", "target"), _at(belief, "when", "target")
+
+
+def _indicators(document: Document, beliefs: list[tuple[Steps, Any]]) -> Iterator[Problem]:
+    data = document.data
+    known, journeys = _names(data, "indicators"), _names(data, "journeys")
     for name in MONEY_INDICATORS:
         if name in known:
             what = f"`{name}` is what stop conditions call money; an indicator cannot have that name"
-            yield subject.problem("NAME-RESERVED", what, ("indicators", name), name, allowed="another name")
-    for steps, criterion, role in subject.criteria():
-        name = criterion.indicator
-        if name not in known and not (role == "stop condition" and name in MONEY_INDICATORS):
-            yield subject.unknown("INDICATOR-UNKNOWN", "indicator", name, known, steps)
+            yield document.problem("NAME-RESERVED", what, ("indicators", name), name, allowed="another name")
+    read = [*_criteria(_items(data, "steady_state", "holds")), *_criteria((_to(steps, "then"), _at(one, "then")) for steps, one in beliefs)]
+    stops = list(_criteria(_items(data, "stop_when")))
+    stated = ((steps, one.indicator) for steps, one in [*read, *(stop for stop in stops if stop[1].indicator not in MONEY_INDICATORS)])
+    yield from _unknown(document, "INDICATOR-UNKNOWN", "indicator", known, stated)
+    for steps, one in [*read, *stops]:
+        if one.journey and one.journey not in journeys and not document.is_marred(steps):
+            yield document.unknown("JOURNEY-UNKNOWN", "journey", one.journey, journeys, steps)
 
 
-def _journeys(subject: Subject) -> Iterator[Problem]:
-    journeys = subject.intent.system.journeys
-    for steps, criterion, _role in subject.criteria():
-        if criterion.journey and criterion.journey not in journeys:
-            yield subject.unknown("JOURNEY-UNKNOWN", "journey", criterion.journey, journeys, steps)
-    total = sum(about.share or 0.0 for about in subject.shape.journeys.values())
-    if total > 1 + 1e-9:
-        what = "the journeys' shares add up to more than all traffic"
-        yield subject.problem("JOURNEY-SHARES", what, ("journeys",), show_share(total), allowed="at most 100% together")
-    elif total > 1 - 1e-9 and any(about.share is None for about in subject.shape.journeys.values()):
-        silent = ", ".join(name for name, about in subject.shape.journeys.items() if about.share is None)
-        what = "the stated shares leave no traffic for the other journeys"
-        yield subject.problem("JOURNEY-SHARES", what, ("journeys",), silent, allowed="a share for each journey")
-
-
-def _beliefs(subject: Subject) -> Iterator[Problem]:
+def _twice(document: Document, beliefs: list[tuple[Steps, Any]]) -> Iterator[Problem]:
     first: dict[str, str] = {}
-    for steps, belief in subject.beliefs():
-        here = (*steps, "id")
-        if belief.id in first:
-            allowed = f"an id of its own; this one stands at {first[belief.id]}"
-            yield subject.problem("BELIEF-TWICE", "two beliefs have the same id", here, belief.id, allowed=allowed)
-        first.setdefault(belief.id, subject.document.where(here))
-        if belief.when.fault not in subject.faults:
-            fault = (*steps, "when", "fault")
-            yield subject.unknown("FAULT-UNKNOWN", "fault", belief.when.fault, subject.faults, fault, next="refute faults")
+    for steps, belief in beliefs:
+        name, here = _at(belief, "id"), _to(steps, "id")
+        if not isinstance(name, str) or document.is_marred(here):
+            continue
+        if name in first:
+            allowed = f"an id of its own; this one stands at {first[name]}"
+            yield document.problem("BELIEF-TWICE", "two beliefs have the same id", here, name, allowed=allowed)
+        first.setdefault(name, document.where(here))
+
+
+def _criteria(named: _Named) -> Iterator[tuple[Steps, Criterion]]:
+    """Yield the criteria that can be read."""
+    for steps, text in named:
+        try:
+            yield steps, parse_criterion(text)
+        except (CriterionError, TypeError):
+            continue
+
+
+def _at(value: Any, *steps: str) -> Any:
+    """Return what stands at the end of a way through mappings, None where it leads nowhere."""
+    for step in steps:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _names(value: Any, *steps: str) -> list[str]:
+    """Return the names that a mapping declares."""
+    found = _at(value, *steps)
+    return [name for name in found if isinstance(name, str)] if isinstance(found, dict) else []
+
+
+def _items(value: Any, *steps: str) -> _Named:
+    """Yield the items of a list with the way to each."""
+    found = _at(value, *steps)
+    for number, item in enumerate(found if isinstance(found, list) else []):
+        yield (*steps, number), item
+
+
+def _to(steps: Steps, *more: str) -> Steps:
+    return (*steps, *more)

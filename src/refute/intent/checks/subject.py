@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,7 @@ from refute.core.criterion import Criterion
 from refute.core.errors import Problem
 from refute.core.intent import Intent
 from refute.faults.spec import Fault
-from refute.intent.document import Document, Steps, closest, listed
+from refute.intent.document import Document, Steps
 from refute.intent.shape import BeliefShape, IntentShape
 
 Role = Literal["belief", "steady state", "stop condition"]
@@ -48,11 +48,4 @@ class Subject:
 
     def problem(self, code: str, what: str, steps: Steps, seen: str = "", **fields: str) -> Problem:
         """Return a problem at the place where a value stands."""
-        return Problem(code, what, self.document.where(steps), seen, **fields)
-
-    def unknown(self, code: str, noun: str, name: str, known: Iterable[str], steps: Steps, **fields: str) -> Problem:
-        """Return the problem of a name that nothing bears."""
-        known = list(known)
-        return self.problem(
-            code, f"there is no {noun} `{name}`", steps, name, allowed=listed(known), suggestion=closest(name, known), **fields
-        )
+        return self.document.problem(code, what, steps, seen, **fields)
