@@ -129,7 +129,7 @@ def command_pages() -> str:
 
 
 def help_of(path: list[str]) -> str:
-    context, command = click.Context(group, info_name="refute"), group
+    context, command = click.Context(group, info_name="refute", **group.context_settings), group
     for name in path:
         found = command.get_command(context, name)
         assert found is not None

@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 CODES: dict[str, tuple[str, str, str]] = {
+    "ACCEPT-NOTHING": (
+        "Nothing to accept",
+        "Only a belief that was refuted, and has not held since, can be accepted.",
+        "List the open findings with `refute account`.",
+    ),
+    "ACCEPT-UNTIL": (
+        "An acceptance without a good end",
+        "An acceptance ends on a day within the next year; after it the finding is open again.",
+        "Name that day: `--until 2027-01-31`.",
+    ),
+    "ACCEPT-WHY": (
+        "An acceptance without a reason",
+        "Whoever meets the finding later must be able to see why nothing was done.",
+        "Say why in a few words.",
+    ),
     "BELIEF-UNKNOWN": (
         "Unknown belief",
         "The intent has no belief of that id.",
@@ -12,6 +27,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         "A target that is off limits",
         "The belief aims at a component that `blast_radius.never` protects.",
         "Aim at another component, or take this one off the list if its owner agrees.",
+    ),
+    "BY-NAME": (
+        "Nobody is named",
+        "What people say is kept with who said it; the name is empty, too long, or not on one line.",
+        "Name somebody: `--by ada`.",
     ),
     "CALLABLES-REFUSED": (
         "A Python function cannot be struck",
@@ -50,6 +70,16 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Two faults have one name",
         "An installed package adds a fault under a name that is taken; it would be unclear which one a belief means.",
         "Remove or update the package that adds it.",
+    ),
+    "FORECAST-SHARE": (
+        "A probability that cannot be read",
+        "Probabilities are percentages between 0% and 100%.",
+        "Write it as `--held 70%`.",
+    ),
+    "FORECAST-SUM": (
+        "Probabilities of more than 100%",
+        "A run says `held`, `refuted` or `inconclusive`: the three come to 100%.",
+        "Make one of them smaller; what is left is `inconclusive`.",
     ),
     "GATE-GUARDIAN": (
         "A fault that outlives its process",

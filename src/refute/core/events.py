@@ -21,6 +21,8 @@ EventKind = Literal[
     "verdict",  # by belief, from this run's data alone
     "learned",  # by belief: confidence before and after, bits
     "next",  # what to test next, with reasons
+    "prediction",  # what a person expects of one belief's next run
+    "acceptance",  # somebody lives with a refuted belief for now: who, why, until when
     "problem",  # something that the user should know; carries a Problem
     "summary",  # last line of a run
 ]

@@ -1,5 +1,6 @@
 """What experiments teach: confidence, information, value and calibration."""
 
+from refute.learning.account import Account, BeliefAccount, Scored, account
 from refute.learning.calibration import Bin, Calibration, calibrate, calibrate_verdicts, reliability_table
 from refute.learning.claim import (
     Claim,
@@ -10,21 +11,34 @@ from refute.learning.claim import (
     surprisal_bits,
     surprise_bits,
 )
+from refute.learning.findings import Finding, findings
+from refute.learning.staleness import Decay, Repeat, learn_decay, mixed, overlaps
 from refute.learning.value import COST_WEIGHTS, Prices, cost_if_wrong, expected_spend, score, value
 
 __all__ = [
     "COST_WEIGHTS",
+    "Account",
+    "BeliefAccount",
     "Bin",
     "Calibration",
     "Claim",
     "Counts",
+    "Decay",
+    "Finding",
     "Prices",
+    "Repeat",
+    "Scored",
+    "account",
     "calibrate",
     "calibrate_verdicts",
     "cost_if_wrong",
     "expected_spend",
+    "findings",
+    "learn_decay",
     "learned_bits",
     "mean_counts",
+    "mixed",
+    "overlaps",
     "relative_counts",
     "reliability_table",
     "score",
