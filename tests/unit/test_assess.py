@@ -23,6 +23,7 @@ INDICATORS = {
     "answered": Indicator("answered", "ratio", "a:b"),
     "quality": Indicator("quality", "score", "a:b"),
     "latency": Indicator("latency", "latency"),
+    "tokens": Indicator("tokens", "cost", "a:b", 0.001, "USD"),
 }
 
 
@@ -42,6 +43,7 @@ def outcomes(one: Experiment, phase: str, make):
     for unit, _ in zip(draw_units(CASES, {}, 7, phase), range(one.units), strict=False):
         arm = "treatment" if in_treatment(7, unit.key, 0.5) else "control"
         fields = {"values": {}, "eligible": {"llm": 1}, "hits": {}, "error": "", "latency_s": 0.1} | make(arm, rng)
+        fields["cost"] = {"tokens": 100.0} | fields.get("cost", {})
         fields["values"] = {"latency": fields["latency_s"]} | fields["values"]
         made.append(Outcome(unit=unit.key, cluster=unit.cluster, arm=arm, journey="", index=unit.index, start_s=0.0, **fields))
     return tape, made
@@ -65,6 +67,10 @@ def good(_arm, _rng):
     return {"values": {"answered": 1.0, "quality": 0.9}}
 
 
+def dear(arm):
+    return {"cost": {"tokens": 300.0 if arm == "treatment" else 100.0}}
+
+
 def half_bad(arm, rng):
     return {"values": {"answered": float(arm == "control" or rng.random() < 0.5), "quality": 0.9 if arm == "control" else 0.5}}
 
@@ -81,6 +87,13 @@ def half_bad(arm, rng):
         ("latency p95 <= 1 s", lambda arm, rng: good(arm, rng) | {"latency_s": 3.0 if arm == "treatment" else 0.1}, "refuted"),
         ("latency p95 worse by <= 1 s", lambda arm, rng: good(arm, rng) | {"latency_s": 3.0 if arm == "treatment" else 0.1}, "refuted"),
         ("answered >= 95%", lambda _arm, _rng: {"error": "timeout"}, "void"),
+        ("tokens p95 <= 150", good, "held"),
+        ("tokens p95 <= 150", lambda arm, rng: good(arm, rng) | dear(arm), "refuted"),
+        ("tokens p95 <= 0.15 USD", good, "held"),
+        ("tokens p95 <= 0.15 USD", lambda arm, rng: good(arm, rng) | dear(arm), "refuted"),
+        ("tokens p95 worse by <= 50", good, "held"),
+        ("tokens p95 worse by <= 50", lambda arm, rng: good(arm, rng) | dear(arm), "refuted"),
+        ("tokens p95 worse by <= 0.05 USD", lambda arm, rng: good(arm, rng) | dear(arm), "refuted"),
     ],
 )
 def test_the_word_follows_the_data(criterion, make, word):
@@ -110,12 +123,25 @@ def test_an_indicator_that_is_missing_is_the_worst_case_for_both_verdicts():
 
 def test_among_faulted_reads_only_units_that_were_hit():
     def make(arm, rng):
-        hit = arm == "treatment" and rng.random() < 0.3
-        return {"values": {"answered": float(not hit)}, "hits": {"llm": 1} if hit else {}}
+        drawn = rng.random() < 0.3
+        return {"values": {"answered": float(not drawn or arm == "control")}, "drawn": {"llm": 1} if drawn else {}}
 
     decided, look = verdict("answered >= 50%", make, among="faulted")
     assert decided.word == "refuted"
     assert look.treatment.breaches == look.n
+
+
+def test_among_faulted_compares_with_the_units_of_control_that_would_have_been_hit():
+    """Units whose draw comes up are harder ones: they call more often. Control fails in them as often as treatment does."""
+
+    def make(_arm, rng):
+        drawn = rng.random() < 0.4
+        return {"values": {"answered": float(rng.random() > (0.4 if drawn else 0.02))}, "drawn": {"llm": 1} if drawn else {}}
+
+    decided, look = verdict("answered worse by <= 5 points", make, units=1200, among="faulted")
+    assert decided.word != "refuted"
+    assert 0.25 < look.control.breaches / look.control.n < 0.55
+    assert abs(look.control.n - look.treatment.n) < 120
 
 
 def test_what_is_out_of_reach_ends_early():

@@ -133,3 +133,20 @@ def test_counts_agree_over_threads():
     assert landing.eligible == 1600
     assert landing.injected == landing.effect["x"]
     assert 700 < landing.injected < 900
+
+
+@pytest.mark.parametrize("draw", ["call", "attempt", "conversation"])
+def test_the_same_draws_come_up_in_control_and_are_spared_there(draw):
+    switch, came_up = switch_of(share=0.4, draw=draw), {}
+    for arm in ("treatment", "control"):
+        came_up[arm] = []
+        for number in range(60):
+            context = UnitContext(f"unit-{number}", arm)
+            token = current_unit.set(context)
+            hits = [switch.decide("call", 0)]
+            current_unit.reset(token)
+            assert (hits != [None]) == (arm == "treatment" and bool(context.drawn()))
+            came_up[arm].append(context.drawn())
+    assert came_up["treatment"] == came_up["control"]
+    assert 10 < sum(1 for drawn in came_up["control"] if drawn == {"llm": 1}) < 40
+    assert switch.landing().control_injected == 0

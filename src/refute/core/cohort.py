@@ -24,7 +24,7 @@ MAX_REPORT_BYTES = 8192
 _PREFIX = "refute-"
 _DIGITS = 32
 
-Count = Literal["eligible", "hit"]
+Count = Literal["eligible", "drawn", "hit"]
 Tell = Callable[[Count, str], None]
 
 
@@ -88,6 +88,11 @@ class TravellingUnit(UnitContext):
         """See `UnitContext.saw_eligible`."""
         super().saw_eligible(component)
         self._tell("eligible", component)
+
+    def saw_drawn(self, component: str) -> None:
+        """See `UnitContext.saw_drawn`."""
+        super().saw_drawn(component)
+        self._tell("drawn", component)
 
     def saw_hit(self, component: str) -> None:
         """See `UnitContext.saw_hit`."""

@@ -20,7 +20,7 @@ class UnitContext:
         arm: cohort that it is in.
     """
 
-    __slots__ = ("_calls", "_eligible", "_hits", "_kept", "_lock", "arm", "key")
+    __slots__ = ("_calls", "_drawn", "_eligible", "_hits", "_kept", "_lock", "arm", "key")
 
     def __init__(self, key: str, arm: Arm) -> None:
         """Start with nothing seen."""
@@ -29,6 +29,7 @@ class UnitContext:
         self._lock = threading.Lock()
         self._calls: dict[tuple[str, str], int] = {}
         self._eligible: dict[str, int] = {}
+        self._drawn: dict[str, int] = {}
         self._hits: dict[str, int] = {}
         self._kept: dict[object, Any] = {}
 
@@ -48,6 +49,11 @@ class UnitContext:
         """Note a call that the armed fault could hit; in control too."""
         with self._lock:
             self._eligible[component] = self._eligible.get(component, 0) + 1
+
+    def saw_drawn(self, component: str) -> None:
+        """Note a call whose draw came up; in control too, where the call is spared."""
+        with self._lock:
+            self._drawn[component] = self._drawn.get(component, 0) + 1
 
     def saw_hit(self, component: str) -> None:
         """Note a call that the fault did hit."""
@@ -71,6 +77,11 @@ class UnitContext:
         """Return the number of eligible calls by component."""
         with self._lock:
             return dict(self._eligible)
+
+    def drawn(self) -> dict[str, int]:
+        """Return the number of calls whose draw came up, by component."""
+        with self._lock:
+            return dict(self._drawn)
 
     def hits(self) -> dict[str, int]:
         """Return the number of calls hit by component."""

@@ -63,6 +63,11 @@ class Criterion:
         """Whether a bound from below was stated; None for `worse by`, where the indicator tells."""
         return None if self.relative else self.relation in {">=", ">"}
 
+    @property
+    def currency(self) -> str:
+        """Three capital letters where the value is money, else ""."""
+        return self.text.split()[-1][-3:] if self.kind == "money" else ""
+
     def __str__(self) -> str:
         return self.text
 

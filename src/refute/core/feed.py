@@ -79,5 +79,4 @@ class Feed:
         return None if breach is None else Settled(place, breach)
 
     def _mine(self, slots: Sequence[Slot]) -> list[Slot]:
-        journey = self._measure.criterion.journey
-        return [slot for slot in slots if (self._control or slot.arm == "treatment") and (not journey or slot.journey == journey)]
+        return [slot for slot in slots if (self._control or slot.arm == "treatment") and self._measure.covers(slot.journey)]

@@ -56,13 +56,17 @@ class Indicator:
 
     Attributes:
         name: unique.
-        kind: `ratio` of good units (0 or 1), `latency` in seconds, `score` in [0, 1], `cost`.
+        kind: `ratio` of good units (0 or 1), `latency` in seconds, `score` in [0, 1], `cost` in any unit.
         python: `module:function` taking (case, answer); "" for latency.
+        price: of a cost, the money that one of its unit costs; 0 where it is not stated, and then it is not part of what is spent.
+        currency: of the price, "" where none is stated.
     """
 
     name: str
     kind: IndicatorKind
     python: str = ""
+    price: float = 0.0
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)

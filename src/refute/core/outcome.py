@@ -8,6 +8,8 @@ from typing import Any
 from refute.core.context import Arm
 
 OUTCOME_VERSION = 1
+SPEND = "spend"
+"""Name under which an outcome's `cost` holds money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,9 @@ class Outcome:
         values: number by indicator; None where it could not be evaluated.
         eligible: calls that the armed fault could hit, by component.
         hits: calls that it hit, by component.
+        drawn: calls whose draw came up, by component; in control these are spared.
         error: class name of the exception that the workload raised, "timeout", or "".
-        cost: tokens and money, by name.
+        cost: number by `cost` indicator where it is known; money under `spend` where prices are stated.
     """
 
     unit: str
@@ -41,6 +44,7 @@ class Outcome:
     hits: dict[str, int] = field(default_factory=dict)
     error: str = ""
     cost: dict[str, float] = field(default_factory=dict)
+    drawn: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""

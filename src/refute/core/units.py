@@ -8,6 +8,7 @@ from dataclasses import dataclass
 _NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"
 _QUANTITY = re.compile(rf"^\s*{_NUMBER}\s*([A-Za-z%µ/]*)\s*$")
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_MANY = {"": 1.0, "k": 1e3, "M": 1e6}
 _PER = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -97,6 +98,25 @@ def money(text: str) -> Money:
     if not re.fullmatch(r"[A-Z]{3}", unit) or number < 0:
         raise UnitError("an amount with its currency, such as 0.40 USD")
     return Money(number, unit)
+
+
+def price(text: str) -> Money:
+    """Return what one costs, of a price for one or for many: `0.01 USD`, `0.60 USD per 1M`, `2 EUR per 1000 tokens`.
+
+    Raises:
+        UnitError: not a positive amount with its currency, or not for a positive number.
+    """
+    allowed = "an amount with its currency, for one or for many: 0.01 USD, 0.60 USD per 1M"
+    amount_text, *many = re.split(r"\s+per\s+", text, maxsplit=1)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(k|M)?(?:\s+[A-Za-z_-]+)?\s*", many[0] if many else "1")
+    try:
+        amount = money(amount_text)
+    except UnitError:
+        raise UnitError(allowed) from None
+    number = float(match[1]) * _MANY[match[2] or ""] if match else 0.0
+    if number <= 0 or amount.amount <= 0:
+        raise UnitError(allowed)
+    return Money(amount.amount / number, amount.currency)
 
 
 def show_seconds(value_s: float) -> str:

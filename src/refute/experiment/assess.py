@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -154,7 +154,7 @@ class Assessor:
         self._cohort = arming.cohort
         self._among_faulted = belief.among == "faulted"
         self._measure = one
-        self._test = _test_of(one, alpha)
+        self._test = test_of(one, alpha)
         self._feed = Feed(one, control=one.relative, eligible=self._counts)
         self._watch: RatioWatch | MeanWatch | RelativeWatch = self._test.watch()
         self._last = Look(bound=one.bound, threshold=self._test.threshold, baseline_rate=baseline_rate, absolute=not one.relative)
@@ -165,9 +165,9 @@ class Assessor:
             return self._last
         for step in self._feed.read(tape.slots()):
             self._read(step)
-        ended = [outcome for outcome in tape.outcomes if self._in_journey(outcome) and self._counts(outcome)]
-        treatment = self._count(outcome for outcome in ended if outcome.arm == "treatment")
-        control = self._count(outcome for outcome in ended if outcome.arm == "control")
+        ended = [outcome for outcome in tape.outcomes if self._measure.covers(outcome.journey) and self._counts(outcome)]
+        treatment = self._count([outcome for outcome in ended if outcome.arm == "treatment"])
+        control = self._count([outcome for outcome in ended if outcome.arm == "control"])
         evidence = self._watch.evidence
         self._last = replace(
             self._last, treatment=treatment, control=control, log_hold=evidence.log_hold, log_refute=evidence.log_refute,
@@ -195,19 +195,16 @@ class Assessor:
         return futile(treatment.breaches, treatment.n, treatment.n + left, self._test.bound, self._test.alpha)
 
     def _counts(self, outcome: Outcome) -> bool:
-        met = outcome.hits if self._among_faulted and outcome.arm == "treatment" else outcome.eligible
+        """Whether a unit counts, by what is alike in both arms up to the first fault: that it met a call, or that a draw came up."""
+        met = outcome.drawn if self._among_faulted else outcome.eligible
         return bool(met.get(self._target))
 
-    def _in_journey(self, outcome: Outcome) -> bool:
-        journey = self._measure.criterion.journey
-        return not journey or outcome.journey == journey
-
-    def _count(self, outcomes: Iterable[Outcome]) -> Count:
-        known = [breach for outcome in outcomes if (breach := self._measure.breach(outcome)) is not None]
+    def _count(self, outcomes: Sequence[Outcome]) -> Count:
+        known = self._measure.breaches(outcomes)
         return Count(len(known), sum(known))
 
 
-def _test_of(one: Measure, alpha: float) -> RatioTest | MeanTest | RelativeTest:
+def test_of(one: Measure, alpha: float) -> RatioTest | MeanTest | RelativeTest:
     """Return the test for a criterion; a score's is on its badness, which is at most the bound where the criterion holds."""
     if one.relative:
         return RelativeTest(one.bound, alpha)
@@ -215,18 +212,16 @@ def _test_of(one: Measure, alpha: float) -> RatioTest | MeanTest | RelativeTest:
 
 
 def assessor(belief: Belief, experiment: Experiment, baseline: Tape) -> Assessor:
-    """Return what reads a belief's evidence, with relative latency bounds fixed at the baseline.
+    """Return what reads a belief's evidence, with relative limits fixed at the baseline.
 
     Args:
         belief: one of the experiment's.
         experiment: the run.
         baseline: its phase without the fault, ended.
+
+    Raises:
+        NoBaselineError: the belief's limit is relative, and the baseline gives none.
     """
     one = measure(belief.then, experiment.intent.indicators).with_baseline(baseline.outcomes)
-    journey = belief.then.journey
-    known = [
-        breach
-        for outcome in baseline.outcomes
-        if (not journey or outcome.journey == journey) and (breach := one.breach(outcome)) is not None
-    ]
+    known = one.breaches(baseline.outcomes)
     return Assessor(belief, one, experiment, sum(known) / len(known) if known else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,17 @@ from typing import Any
 
 from refute.core.context import UnitContext, current_unit, shielded
 from refute.core.draws import in_treatment
-from refute.core.intent import Indicator
-from refute.core.outcome import Outcome
+from refute.core.intent import Indicator, IndicatorKind
+from refute.core.outcome import SPEND, Outcome
 from refute.experiment.cases import Unit
 from refute.experiment.workload import Answerer, call, resolve
 
+MEASURE_S = 10.0
+"""Longest that the indicators of one unit may take together, in seconds; those that have not ended by then have no value."""
 _BATCH_S = 0.1
+_ROUNDING = 1e-6
+_LARGEST: dict[IndicatorKind, float] = {"ratio": 1.0, "score": 1.0, "cost": math.inf}
+_Raised = (Exception, SystemExit, asyncio.CancelledError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +65,9 @@ class Generator:
         """Resolve the indicators' functions."""
         self._answer = answer
         self._functions = {name: resolve(indicator.python) for name, indicator in indicators.items() if indicator.python}
-        self._costs = {name for name, indicator in indicators.items() if indicator.kind == "cost"}
+        self._indicators = indicators
         self._latencies = [name for name, indicator in indicators.items() if indicator.kind == "latency"]
+        self._purse = _Purse({name: indicator.price for name, indicator in indicators.items() if indicator.price})
         self._threads = threads
         self._report = report
         self._started = 0
@@ -96,31 +103,41 @@ class Generator:
         try:
             async with limit:
                 answer = await self._answer(unit.case)
-        except Exception as raised:  # noqa: BLE001 - whatever the system raises is its outcome
+        except _Raised as raised:  # whatever the system raises is its outcome
+            _unless_cancelled(raised)
             error = "timeout" if limit.expired() else type(raised).__name__
         latency_s = load.timeout_s if error == "timeout" else time.perf_counter() - due
         values, cost = await self._measure(unit, answer, error, latency_s)
         outcome = Outcome(
             unit.key, unit.cluster, context.arm, unit.journey, unit.index, due - start, latency_s,
-            values, context.eligible(), context.hits(), error, cost,
+            values, context.eligible(), context.hits(), error, cost, context.drawn(),
         )  # fmt: skip
         self._ended.append(outcome)
 
     async def _measure(self, unit: Unit, answer: Any, error: str, latency_s: float) -> tuple[dict[str, float | None], dict[str, float]]:
-        """Evaluate the indicators outside the armed scope; a failed unit is bad in each of them."""
+        """Evaluate the indicators outside the armed scope; a failed unit is bad in each of them, and what it cost is not known."""
         shielded.set(True)
         current_unit.set(None)
-        values: dict[str, float | None] = {}
-        for name, function in self._functions.items():
-            if error:
-                values[name] = 0.0
-                continue
-            try:
-                values[name] = float(await call(function, self._threads, unit.case, answer))
-            except Exception:  # noqa: BLE001 - an indicator that fails is a missing value, and shown as such
-                values[name] = None
-        cost = {name: value for name in self._costs if (value := values.pop(name, None)) is not None}
-        return values | dict.fromkeys(self._latencies, latency_s), cost
+        read = dict.fromkeys(self._functions) if error else await self._evaluated(unit, answer)
+        costs = {name for name in read if self._indicators[name].kind == "cost"}
+        known = {name: value for name, value in read.items() if name in costs and value is not None}
+        values: dict[str, float | None] = {name: value for name, value in read.items() if name not in known}
+        if error:
+            values = {name: 0.0 for name in read if name not in costs}
+        return values | dict.fromkeys(self._latencies, latency_s), known | self._purse.spend(known)
+
+    async def _evaluated(self, unit: Unit, answer: Any) -> dict[str, float | None]:
+        """Ask each indicator; one that raises, takes too long, or gives no number in its range could not be evaluated: None."""
+        values: dict[str, float | None] = dict.fromkeys(self._functions)
+        limit = asyncio.timeout(MEASURE_S)
+        with contextlib.suppress(TimeoutError):
+            async with limit:
+                for name, function in self._functions.items():
+                    try:
+                        values[name] = _number(await call(function, self._threads, unit.case, answer), self._indicators[name].kind)
+                    except _Raised as raised:
+                        _unless_cancelled(raised)
+        return values
 
     async def _report_often(self) -> None:
         while True:
@@ -142,3 +159,46 @@ async def _set_before(stop: asyncio.Event, due: float) -> bool:
         async with asyncio.timeout(wait_s):
             await stop.wait()
     return stop.is_set()
+
+
+class _Purse:
+    """Adds up what units cost in money. One whose cost is not known counts like the dearest so far: a cap must not miss what failed.
+
+    Args:
+        prices: what one costs, by the name of the indicator.
+    """
+
+    def __init__(self, prices: Mapping[str, float]) -> None:
+        self._prices = prices
+        self._dearest = 0.0
+
+    def spend(self, costs: Mapping[str, float]) -> dict[str, float]:
+        """Return the money that one unit took, under `spend`; nothing where nothing has a price.
+
+        Args:
+            costs: those that are known, by the name of the indicator.
+        """
+        if not self._prices:
+            return {}
+        known = sum(costs[name] * price for name, price in self._prices.items() if name in costs)
+        self._dearest = max(self._dearest, known)
+        return {SPEND: known if self._prices.keys() <= costs.keys() else self._dearest}
+
+
+def _number(value: Any, kind: IndicatorKind) -> float | None:
+    """Return an indicator's answer as a number in its range, None where it is none.
+
+    Raises:
+        TypeError, ValueError, OverflowError: it is no number, or too large.
+    """
+    number = float(value)
+    if not -_ROUNDING <= number <= _LARGEST[kind] + _ROUNDING or math.isinf(number):
+        return None
+    return min(max(number, 0.0), _LARGEST[kind])
+
+
+def _unless_cancelled(raised: BaseException) -> None:
+    """Raise a cancellation that was meant for this task, not one that the called code let out."""
+    task = asyncio.current_task()
+    if isinstance(raised, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise raised

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 
 from refute.core.arming import Landing
 from refute.core.measure import measure
 from refute.core.outcome import Outcome
+from refute.experiment.assess import test_of
 from refute.experiment.design import Experiment
 from refute.experiment.tape import Tape
-from refute.stats import clopper_pearson, compare_arms, log_e_refute
+from refute.stats import clopper_pearson, compare_arms
 
 _LANDING_ALPHA = 0.001
 _UNDELIVERED = 0.9  # share of the hits that must reach the caller: some are under way when the fault is removed
@@ -106,13 +106,14 @@ def _unsteady(outcomes: list[Outcome], experiment: Experiment) -> list[str]:
     """Return the steady-state criteria that these units refute."""
     intent = experiment.intent
     reasons = []
+    ordered = sorted(outcomes, key=lambda outcome: outcome.index)
     for criterion in intent.steady_holds:
         one = measure(criterion, intent.indicators)
-        seen = [breach for outcome in outcomes if (not criterion.journey or outcome.journey == criterion.journey)
-                and (breach := one.breach(outcome)) is not None]  # fmt: skip
-        breaches = sum(1 for breach in seen if breach > 0.5)
-        if seen and log_e_refute(breaches, len(seen), one.bound) >= -math.log(intent.alpha):
-            reasons.append(
-                f"control is sick: {criterion.text} does not hold with no fault applied ({breaches} breaches in {len(seen)} units)"
-            )
+        test = test_of(one, intent.alpha)
+        watch, seen = test.watch(), one.breaches(ordered)
+        for place, breach in enumerate(seen):
+            watch.see(place, breach)
+        if watch.evidence.log_refute >= test.threshold:
+            counts = f"{sum(seen):.4g} breaches in {len(seen)} units"
+            reasons.append(f"control is sick: {criterion.text} does not hold with no fault applied ({counts})")
     return reasons

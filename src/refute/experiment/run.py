@@ -13,7 +13,7 @@ from refute.core.arming import Arming, Handle, Landing
 from refute.core.errors import RefuteError
 from refute.core.events import Event, EventKind
 from refute.core.intent import Belief
-from refute.core.measure import measure
+from refute.core.measure import NoBaselineError, measure
 from refute.experiment.assess import Assessor, Look, Verdict, assessor, judge
 from refute.experiment.design import LEASE_TTL_S, Experiment
 from refute.experiment.proof import landing_faults, nothing_eligible, sick
@@ -21,7 +21,7 @@ from refute.experiment.session import Session
 from refute.experiment.tape import Tape
 from refute.injectors.registry import choose
 from refute.safety.journal import Journal
-from refute.safety.stops import Breach, Stop, stops_of
+from refute.safety.stops import Breach, Stop, caps_of, stops_of
 
 _PROGRESS_S = 0.2
 _RENEW_S = LEASE_TTL_S / 3
@@ -82,6 +82,7 @@ class Run:
         self._handle: Handle | None = None
         self._renewed = 0.0
         self._result = Result(experiment)
+        self._caps = caps_of(experiment.intent, self._result.cost)
         self._breach: Breach | None = None
         self._decided = False
         self._extent = (0, 0.0)
@@ -107,16 +108,21 @@ class Run:
     async def _phases(self) -> None:
         self._result.versions = await self._session.set_up()
         reasons = await self._check() if self._experiment.check else []
-        if reasons:
-            self._void(reasons)
+        if reasons or self._breach:
+            self._end_early(reasons)
             return
-        baseline = await self._phase("baseline", self._experiment.watch_units)
-        reasons = self._phase_ended("baseline", sick(baseline, self._experiment))
-        if reasons:
-            self._void(reasons)
+        baseline = await self._phase("baseline", self._experiment.watch_units, self._capped)
+        reasons = self._phase_ended("baseline", sick(baseline, self._experiment) if self._breach is None else [])
+        if reasons or self._breach:
+            self._end_early(reasons)
             return
-        assessors = {belief.id: assessor(belief, self._experiment, baseline) for belief in self._experiment.beliefs}
-        lost = await self._inject(assessors)
+        try:
+            assessors = {belief.id: assessor(belief, self._experiment, baseline) for belief in self._experiment.beliefs}
+            stops = stops_of(self._intent, self._experiment.arming.cohort, baseline.outcomes)
+        except NoBaselineError as error:
+            self._end_early([str(error)])
+            return
+        lost = await self._inject(assessors, stops)
         if not lost:
             await self._recover()
         for belief in self._experiment.beliefs:
@@ -125,23 +131,22 @@ class Run:
     async def _check(self) -> list[str]:
         """Run the A/A check: armed with a share of 0, so that the instrumentation is in place and does nothing."""
         await self._arm(replace(self._experiment.arming, share=0.0))
-        tape = await self._phase("check", self._experiment.check_units)
+        tape = await self._phase("check", self._experiment.check_units, self._capped)
         await self._roll_back("the A/A check ended")
         landing, self._result.landing = self._result.landing, Landing()
-        reasons = sick(tape, self._experiment)
+        reasons = sick(tape, self._experiment) if self._breach is None else []
         if not reasons and landing.injected + landing.control_injected:
             reasons = ["the A/A check injected something with a share of 0"]
         if not reasons and not landing.eligible + landing.control_eligible:
             reasons = [nothing_eligible(self._experiment, landing)]
         return self._phase_ended("check", reasons)
 
-    async def _inject(self, assessors: Mapping[str, Assessor]) -> list[str]:
+    async def _inject(self, assessors: Mapping[str, Assessor], stops: list[Stop]) -> list[str]:
         """Inject until every belief is decided or out of reach, a stop condition fires, or the blast radius is used up."""
-        stops = stops_of(self._intent, self._experiment.arming.cohort, self._result.cost)
 
         def over(tape: Tape) -> bool:
             self._look(assessors, tape)
-            self._breach = _first(stops, tape)
+            self._breach = _first([*stops, *self._caps], tape)
             return self._breach is not None or all(look.over for look in self._result.looks.values())
 
         lost: list[str] = []
@@ -168,12 +173,12 @@ class Run:
 
     async def _recover(self) -> None:
         """Watch the system without the fault: the proof that it is gone."""
-        tape = await self._phase("recover", self._experiment.recover_units)
+        tape = await self._phase("recover", self._experiment.recover_units, self._capped)
         still_hit = sum(1 for outcome in tape.outcomes if outcome.hits)
         self._result.rolled_back = self._result.rolled_back and not still_hit
         self._phase_ended("recover", [f"{still_hit} units were still hit"] if still_hit else [])
 
-    async def _phase(self, phase: str, units: int, over: Callable[[Tape], bool] | None = None) -> Tape:
+    async def _phase(self, phase: str, units: int, over: Callable[[Tape], bool]) -> Tape:
         """Drive one phase until its units have ended; `over` ends it early, and the fault goes first."""
         arming = self._experiment.arming
         seconds = min(units / self._intent.workload.rate_per_s, self._intent.blast_radius.duration_s)
@@ -184,7 +189,7 @@ class Run:
         async for _ in self._session.drive(tape, arming.seed, arming.cohort):
             now = time.monotonic()
             await self._keep_lease(now)
-            if not halted and over is not None and over(tape):
+            if not halted and over(tape):
                 halted = self._decided = True
                 await self._stop_injecting(tape)
             elif not halted and now - start > self._intent.blast_radius.duration_s:
@@ -198,6 +203,13 @@ class Run:
         self._extent = (len(tape.outcomes), time.monotonic() - start)
         self._progress(tape, time.monotonic() - start)
         return tape
+
+    def _capped(self, tape: Tape) -> bool:
+        """Whether the run has spent more than it may, in whatever phase."""
+        if self._breach is not None:
+            return False  # the recovery after it is needed all the same
+        self._breach = _first(self._caps, tape)
+        return self._breach is not None
 
     async def _stop_injecting(self, tape: Tape) -> None:
         fired_s = time.perf_counter()
@@ -242,9 +254,12 @@ class Run:
                 self._result.cost[name] = self._result.cost.get(name, 0.0) + amount
         self._emit("outcomes", phase=phase, outcomes=outcomes)
 
-    def _void(self, reasons: list[str]) -> None:
+    def _end_early(self, reasons: list[str]) -> None:
+        """Say of each belief why nothing was injected: the system was sick, or a stop condition had fired."""
+        stopped = Verdict("aborted", (f"stop condition: {self._breach.condition}, before anything was injected",)) if self._breach else None
         for belief in self._experiment.beliefs:
-            self._tell(belief, Verdict("void", tuple(reasons)), Look(bound=measure(belief.then, self._intent.indicators).bound))
+            bound = measure(belief.then, self._intent.indicators).bound
+            self._tell(belief, stopped or Verdict("void", tuple(reasons)), Look(bound=bound))
 
     def _landed(self) -> None:
         landing = self._result.landing

@@ -18,6 +18,7 @@ from refute.core.link import Message
 from refute.core.outcome import Outcome
 from refute.experiment.cases import Unit, draw_units, read_cases
 from refute.experiment.link import Link, Peer
+from refute.experiment.load import MEASURE_S
 from refute.experiment.tape import Tape
 from refute.safety.process import ProcessIdentity, identity_of
 
@@ -131,7 +132,7 @@ class Session:
             "units": tape.planned, "rate_per_s": workload.rate_per_s, "cohort": cohort, "seed": seed, "timeout_s": workload.timeout_s,
         }  # fmt: skip
         await self.worker.ask("load", phase=tape.phase, load=load)
-        limit_s = tape.planned / workload.rate_per_s + workload.timeout_s + _DRAIN_S
+        limit_s = tape.planned / workload.rate_per_s + workload.timeout_s + MEASURE_S + _DRAIN_S
         until_s = asyncio.get_running_loop().time() + limit_s
         while not self._loaded:
             await self._next_news()

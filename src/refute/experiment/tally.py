@@ -68,7 +68,4 @@ class Tally:
         if read is None or unit is None:
             return
         _, count, component = read
-        if count == "eligible":
-            unit.saw_eligible(component)
-        else:
-            unit.saw_hit(component)
+        {"eligible": unit.saw_eligible, "drawn": unit.saw_drawn, "hit": unit.saw_hit}[count](component)

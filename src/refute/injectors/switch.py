@@ -224,8 +224,10 @@ class Switch:
         unit.saw_eligible(self._name)
         treated = unit.arm == "treatment"
         self._counts["eligible" if treated else "control_eligible"] += 1
-        hit = treated and uniform(self.arming.seed, f"hit\x1f{unit.key}\x1f{self._name}\x1f{place}") < self.arming.share
-        drawn = Drawn(hit=hit)
+        came_up = uniform(self.arming.seed, f"hit\x1f{unit.key}\x1f{self._name}\x1f{place}") < self.arming.share
+        if came_up:
+            unit.saw_drawn(self._name)  # in control too, so that the same units can be compared
+        drawn = Drawn(hit=treated and came_up)
         if draw == "call":
             call.drawn = drawn
         elif draw == "conversation":

@@ -88,7 +88,8 @@ def _workload(about: shapes.WorkloadShape, folder: Path) -> Workload:
 
 def _indicator(name: str, about: shapes.IndicatorShape) -> Indicator:
     kind = next(kind for kind in _KINDS if getattr(about, kind) is not None)
-    return Indicator(name, kind, "" if kind == "latency" else str(getattr(about, kind)))
+    python = "" if kind == "latency" else str(getattr(about, kind))
+    return Indicator(name, kind, python) if about.price is None else Indicator(name, kind, python, about.price.amount, about.price.currency)
 
 
 def _belief(about: shapes.BeliefShape, where: str, owner: str, units: dict[str, str]) -> Belief:

@@ -191,7 +191,7 @@ CODES: dict[str, tuple[str, str, str]] = {
     "CRITERION-STATISTIC": (
         "A statistic that does not fit its indicator",
         "Latencies and costs are judged by a quantile: no data could prove a bound on their mean. Ratios and scores have no quantile.",
-        "Add or remove the quantile.",
+        "Add or remove the quantile. To bound what is spent as a whole, use the stop condition `spend`.",
     ),
     "CRITERION-RELATION": (
         "A comparison that points the wrong way",
@@ -317,6 +317,19 @@ CODES: dict[str, tuple[str, str, str]] = {
         "A loss that cannot be counted",
         "Loss is the value of answers lost; journeys say what an answer is worth, in one currency.",
         "Add `value: 0.40 USD` to a journey, or remove the stop condition.",
+    ),
+    "PRICE-KIND": (
+        "A price of something that is no cost",
+        "A price turns a `cost`, such as a number of tokens, into money. Other indicators are not spent.",
+        "Remove it, or make the indicator a `cost`.",
+    ),
+    "SPEND-PRICE": (
+        "A spend that cannot be counted",
+        "Spend is the sum of the `cost` indicators that have a `price`, in one currency. Without one the cap could never fire.",
+        (
+            'Give a cost its price: `tokens: {cost: "app.checks:tokens", price: 0.60 USD per 1M}`; where the function returns money, '
+            "`price: 1 USD`."
+        ),
     ),
     "CASES-MISSING": (
         "The cases are not there",

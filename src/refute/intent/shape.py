@@ -18,6 +18,7 @@ from refute.intent.values import (
     Name,
     Objective,
     PositiveShare,
+    Price,
     Rate,
     Reference,
     Reserved,
@@ -101,7 +102,14 @@ class IndicatorShape(Part):
     score: Reference | None = Field(default=None, description="module:function taking (case, answer): a number between 0 and 1.")
     cost: Reference | None = Field(default=None, description="module:function taking (case, answer): what the unit cost.")
     latency: Literal[True] | None = Field(default=None, description="Seconds from the intended start to the end.")
+    price: Price | None = Field(default=None, description="Of a `cost`: what one of its unit costs, or many; it then counts as `spend`.")
     judge: Annotated[Any, Reserved("models that judge answers", "a function under `ratio` or `score`")] = None
+
+    @model_validator(mode="after")
+    def _only_a_cost_has_a_price(self) -> IndicatorShape:
+        if self.price is not None and self.cost is None:
+            raise mistake("PRICE-KIND", "has a `price`, and is no cost", allowed="`price` beside `cost`")
+        return self
 
 
 class SteadyStateShape(Part):

@@ -108,6 +108,14 @@ Amount = Annotated[
     _text_schema(rf"^\s*{_NUMBER}\s*[A-Z]{{3}}\s*$", "0.40 USD"),
 ]
 
+Price = Annotated[
+    Money,
+    PlainValidator(
+        _quantity(units.price, "an amount with its currency, for one or for many: 0.60 USD per 1M", lambda number: f"{number:g} USD")
+    ),
+    _text_schema(rf"^\s*{_NUMBER}\s*[A-Z]{{3}}(\s+per\s+[0-9]+(\.[0-9]+)?\s*[kM]?(\s+[A-Za-z_-]+)?)?\s*$", "0.60 USD per 1M", "0.01 USD"),
+]
+
 
 def _confidence(value: Any) -> float:
     if isinstance(value, dict):

@@ -10,7 +10,7 @@ from refute.core.criterion import Criterion, Relation
 from refute.core.feed import Begun, Feed, Settled
 from refute.core.intent import Intent, Journey
 from refute.core.measure import Measure, measure
-from refute.core.outcome import Slot
+from refute.core.outcome import SPEND, Outcome, Slot
 from refute.stats import AbsoluteStop, AbsoluteStopWatch, RelativeStop, RelativeStopWatch
 
 _HOLDS: dict[Relation, Relation] = {"<": ">=", ">": "<=", "worse by >": "worse by <=", "<=": "<=", ">=": ">=", "worse by <=": "worse by <="}
@@ -42,32 +42,25 @@ class Stop(Protocol):
         ...
 
 
-class IndicatorStop:
-    """Fires when the condition's opposite is refuted at the given error rate.
+class _Alarm:
+    """One sequential test with what it reads: treatment against a bound, or treatment against the concurrent control.
 
     Args:
-        one: reads an outcome as a breach of what should hold.
+        one: reads an outcome as a breach.
+        watch: the test.
         cohort: share in treatment, in [0, 1].
-        alpha: error rate of all conditions together.
-        conditions: how many there are.
-        text: as stated.
     """
 
-    def __init__(self, one: Measure, cohort: float, alpha: float, conditions: int, text: str) -> None:
-        """Start with nothing seen."""
-        self._measure = one
+    def __init__(self, one: Measure, watch: AbsoluteStopWatch | RelativeStopWatch, cohort: float) -> None:
+        self._watch = watch
         self._cohort = cohort
-        self._text = text
-        self._feed = Feed(one, control=one.relative)
-        self._watch: AbsoluteStopWatch | RelativeStopWatch = (
-            RelativeStop(one.bound, alpha, conditions) if one.relative else AbsoluteStop(one.bound, alpha, conditions)
-        ).watch()
+        self._feed = Feed(one, control=isinstance(watch, RelativeStopWatch))
 
-    def see(self, slots: Sequence[Slot]) -> Breach | None:
-        """Return the breach, or None while all is well."""
+    def raised(self, slots: Sequence[Slot]) -> bool:
+        """Read what is new; say whether the alarm was ever raised."""
         for step in self._feed.read(slots):
             self._read(step)
-        return self._breach(slots) if self._watch.fired else None
+        return self._watch.fired
 
     def _read(self, step: Begun | Settled) -> None:
         if isinstance(step, Begun):
@@ -80,10 +73,40 @@ class IndicatorStop:
         else:
             self._watch.see(step.place, step.breach)
 
+
+class IndicatorStop:
+    """Fires when the condition's opposite is refuted at the given error rate.
+
+    `worse by` on a quantile says two things: more units than the quantile allows are above the baseline's quantile plus the difference,
+    and more than in control, where everything may have become slow. Each is tested by itself, and both must be refuted; so the
+    error rate stays, whichever of the two is in truth not so.
+
+    Args:
+        one: reads an outcome as a breach of what should hold; relative limits are fixed.
+        cohort: share in treatment, in [0, 1].
+        alpha: error rate of all conditions together.
+        conditions: how many there are.
+        text: as stated.
+    """
+
+    def __init__(self, one: Measure, cohort: float, alpha: float, conditions: int, text: str) -> None:
+        """Start with nothing seen."""
+        self._measure = one
+        self._text = text
+        tests: list[AbsoluteStop | RelativeStop] = []
+        if not one.relative:
+            tests.append(AbsoluteStop(one.bound, alpha, conditions))
+        if one.criterion.relative:
+            tests.append(RelativeStop(one.bound if one.relative else 0.0, alpha, conditions))
+        self._alarms = [_Alarm(one, test.watch(), cohort) for test in tests]
+
+    def see(self, slots: Sequence[Slot]) -> Breach | None:
+        """Return the breach, or None while all is well."""
+        raised = [alarm.raised(slots) for alarm in self._alarms]
+        return self._breach(slots) if all(raised) else None
+
     def _breach(self, slots: Sequence[Slot]) -> Breach:
-        journey = self._measure.criterion.journey
-        treated = [slot.outcome for slot in slots if slot.outcome and slot.arm == "treatment" and (not journey or slot.journey == journey)]
-        known = [breach for outcome in treated if (breach := self._measure.breach(outcome)) is not None]
+        known = self._measure.breaches([slot.outcome for slot in slots if slot.outcome and slot.arm == "treatment"])
         return Breach(self._text, sum(known) / max(1, len(known)), self._measure.bound, len(known))
 
 
@@ -137,29 +160,40 @@ class SpendStop:
 
     def see(self, slots: Sequence[Slot]) -> Breach | None:
         """Return the breach, or None while all is well."""
-        value = self.spent.get("spend", 0.0)
-        return Breach(self.text, value, self.cap, len(slots)) if value > self.cap else None
+        value = self.spent.get(SPEND, 0.0)
+        treated = sum(1 for slot in slots if slot.outcome is not None and slot.arm == "treatment")
+        return Breach(self.text, value, self.cap, treated) if value > self.cap else None
 
 
-def stops_of(intent: Intent, cohort: float, spent: Mapping[str, float]) -> list[Stop]:
-    """Return the stop conditions of an intent; all tested ones share alpha.
+def stops_of(intent: Intent, cohort: float, baseline: Sequence[Outcome]) -> list[Stop]:
+    """Return the stop conditions of an injection; all tested ones share alpha. `caps_of` has those of a whole run.
 
     Args:
         intent: validated.
         cohort: share in treatment, in [0, 1].
-        spent: running totals, kept by the run.
+        baseline: outcomes of the phase before, by which relative limits are fixed.
+
+    Raises:
+        NoBaselineError: a relative condition cannot be watched, so that nothing may be injected.
     """
     tested = [criterion for criterion in intent.stop_when if criterion.indicator not in _CAPS]
-    stops: list[Stop] = [_tested(criterion, intent, cohort, len(tested)) for criterion in tested]
+    stops: list[Stop] = [_tested(criterion, intent, cohort, len(tested), baseline) for criterion in tested]
     ratios = frozenset(name for name, indicator in intent.indicators.items() if indicator.kind == "ratio")
-    for criterion in intent.stop_when:
-        if criterion.indicator == "loss":
-            stops.append(LossStop(criterion.value, intent.system.journeys, ratios, criterion.text))
-        elif criterion.indicator == "spend":
-            stops.append(SpendStop(criterion.value, spent, criterion.text))
-    return stops
+    losses = (criterion for criterion in intent.stop_when if criterion.indicator == "loss")
+    return [*stops, *(LossStop(criterion.value, intent.system.journeys, ratios, criterion.text) for criterion in losses)]
 
 
-def _tested(criterion: Criterion, intent: Intent, cohort: float, conditions: int) -> Stop:
+def caps_of(intent: Intent, spent: Mapping[str, float]) -> list[Stop]:
+    """Return the stop conditions that bind all phases of a run: caps on what it spends.
+
+    Args:
+        intent: validated.
+        spent: running totals by name, kept by the run.
+    """
+    return [SpendStop(criterion.value, spent, criterion.text) for criterion in intent.stop_when if criterion.indicator == SPEND]
+
+
+def _tested(criterion: Criterion, intent: Intent, cohort: float, conditions: int, baseline: Sequence[Outcome]) -> Stop:
     holds = replace(criterion, relation=_HOLDS[criterion.relation])
-    return IndicatorStop(measure(holds, intent.indicators), cohort, intent.alpha, conditions, criterion.text)
+    one = measure(holds, intent.indicators).with_baseline(baseline)
+    return IndicatorStop(one, cohort, intent.alpha, conditions, criterion.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import threading
@@ -15,6 +16,7 @@ import openai
 
 HERE = Path(__file__).parent
 client: openai.AsyncOpenAI | None = None
+asked = itertools.count()
 
 
 class Provider(BaseHTTPRequestHandler):
@@ -110,3 +112,12 @@ async def deaf_answer(case: dict) -> str:
 
 def answered(case: dict, text: str) -> bool:
     return text == "forty-two"
+
+
+def tokens(case: dict, text: str) -> int:
+    return 1000
+
+
+def shaky(case: dict, text: str) -> float:
+    """No number at all in one unit of thirty."""
+    return float("nan") if next(asked) % 30 == 29 else 1.0

@@ -62,6 +62,15 @@ FLAWS = [
     ("- spend > 6 USD", "- spend > 6", "CRITERION-UNIT"),
     ("- spend > 6 USD", "- spend p95 > 6 USD", "CRITERION-UNIT"),
     ("- loss > 5 USD", "- loss > 5 EUR", "LOSS-VALUE"),
+    ("- spend > 6 USD", "- spend > 6 EUR", "SPEND-PRICE"),
+    ("price: 0.60 USD per 1M", "price: 0.60 USD per 0", "VALUE-UNIT"),
+    ("price: 0.60 USD per 1M", "price: 0 USD", "VALUE-UNIT"),
+    ("price: 0.60 USD per 1M", "price: 0.60", "VALUE-UNIT"),
+    ('{ratio: "app.checks:grounded"}', '{ratio: "app.checks:grounded", price: 1 USD}', "PRICE-KIND"),
+    (LATENCY, "then: tokens p95 <= 0.05 EUR", "CRITERION-UNIT"),
+    (LATENCY, "then: tokens p95 worse by <= 5 points", "CRITERION-UNIT"),
+    ('holds: ["answered >= 95%"]', 'holds: ["tokens mean <= 900"]', "CRITERION-STATISTIC"),
+    ("- answered < 70%", "- tokens > 900", "CRITERION-STATISTIC"),
     ('holds: ["answered >= 95%"]', 'holds: ["answered worse by <= 5 points"]', "CRITERION-RELATIVE"),
     ('holds: ["answered >= 95%"]', 'holds: ["answered < 95%"]', "CRITERION-RELATION"),
     ("  grounded:", "  loss:", "NAME-RESERVED"),
@@ -99,6 +108,11 @@ ALLOWED = [
     (SECOND, "{fault: retriever.delay, target: retriever, draw: attempt}"),
     ("then: answered >= 95%", "then: ask-about-order.answered worse by <= 5 points"),
     (LATENCY, "then: latency p99.5 <= 4 s"),
+    (LATENCY, "then: tokens p95 <= 0.05 USD"),
+    (LATENCY, "then: tokens p95 worse by <= 300"),
+    ("- answered < 70%", "- tokens p95 > 900"),
+    ('holds: ["answered >= 95%"]', 'holds: ["tokens p95 <= 900"]'),
+    ("price: 0.60 USD per 1M", "price: 2 USD per 1000 tokens"),
     ("[prompts/, app/llm.py, model]", "[gpt-4.1, gpt-4o-2024-08-06, v2]"),
     ("- spend > 6 USD", "- grounded < 10%"),
     ("confidence: 90%", "confidence: 99.5 %"),
@@ -179,10 +193,29 @@ def test_a_journey_without_share_next_to_shares_that_take_all_is_refused(tmp_pat
 
 
 def test_a_cost_has_no_provable_mean(tmp_path):
-    text, _line = changed("grounded: {ratio:", "grounded: {cost:")
-    text, _line = changed(LATENCY, "then: grounded <= 0.05 USD", text)
+    text, _line = changed(LATENCY, "then: tokens <= 0.05 USD")
     (problem,) = problems(project(tmp_path, text))
-    assert (problem.code, problem.suggestion) == ("CRITERION-STATISTIC", "grounded p95 <= 0.05 USD")
+    assert (problem.code, problem.suggestion) == ("CRITERION-STATISTIC", "tokens p95 <= 0.05 USD")
+
+
+def test_a_spend_without_a_price_cannot_be_counted(tmp_path):
+    text, _line = changed(", price: 0.60 USD per 1M", "")
+    text, line = changed("- spend > 6 USD", "- spend > 6 USD", text)
+    path = project(tmp_path, text)
+    assert [(problem.code, problem.where) for problem in problems(path)] == [("SPEND-PRICE", f"{path}:{line}")]
+
+
+def test_a_criterion_in_money_needs_the_price_of_its_cost(tmp_path):
+    text, _line = changed(", price: 0.60 USD per 1M", "")
+    text, _line = changed("- spend > 6 USD", "- grounded < 10%", text)
+    text, _line = changed(LATENCY, "then: tokens p95 <= 0.05 USD", text)
+    (problem,) = problems(project(tmp_path, text))
+    assert (problem.code, problem.allowed) == ("CRITERION-UNIT", "a plain number, or a `price` at the indicator")
+
+
+def test_a_price_is_of_one_unit_of_its_cost(tmp_path):
+    tokens = load(project(tmp_path, VALID), faults=FAULTS).indicators["tokens"]
+    assert (tokens.price, tokens.currency) == (pytest.approx(0.6e-6), "USD")
 
 
 def test_a_score_is_bounded_by_its_mean(tmp_path):

@@ -64,6 +64,10 @@ def _fit(subject: Subject, steps: Steps, criterion: Criterion, indicator: Indica
         what = f"the value does not fit `{name}`, a {indicator.kind}"
         allowed = " or ".join(_WRITTEN[kind] for kind in kinds)
         yield subject.problem("CRITERION-UNIT", what, steps, text, allowed=allowed)
+    elif criterion.kind == "money" and criterion.currency != indicator.currency:
+        what = f"`{name}` has no price in that currency, so that its units are not known in money"
+        allowed = f"money in {indicator.currency}" if indicator.currency else "a plain number, or a `price` at the indicator"
+        yield subject.problem("CRITERION-UNIT", what, steps, text, allowed=allowed)
     if indicator.kind in {"latency", "cost"}:
         if criterion.quantile is None:
             what = f"`{name}` has no bound that its mean could prove: one slow unit moves it at will"
@@ -99,16 +103,26 @@ def _money(subject: Subject, steps: Steps, criterion: Criterion) -> Iterator[Pro
     if criterion.relation != ">" or criterion.kind != "money" or criterion.statistic or criterion.value <= 0:
         what = f"`{name}` is money, and ends the experiment when it exceeds an amount"
         yield subject.problem("CRITERION-UNIT", what, steps, text, allowed=f"{name} > 5 USD")
-    elif name == "loss":
-        yield from _loss(subject, steps, criterion)
+    else:
+        yield from (_loss if name == "loss" else _spend)(subject, steps, criterion)
 
 
 def _loss(subject: Subject, steps: Steps, criterion: Criterion) -> Iterator[Problem]:
     values = [journey.value for journey in subject.intent.system.journeys.values() if journey.value is not None]
-    currencies = {value.currency for value in values} | {criterion.text.split()[-1][-3:]}
+    currencies = {value.currency for value in values} | {criterion.currency}
     if not values:
         what = "a loss cannot be counted: no journey says what a good answer is worth"
         yield subject.problem("LOSS-VALUE", what, steps, criterion.text, allowed="`value: 0.40 USD` at a journey at least")
     elif len(currencies) > 1:
         what = "a loss cannot be added up in several currencies"
         yield subject.problem("LOSS-VALUE", what, steps, ", ".join(sorted(currencies)), allowed="one currency")
+
+
+def _spend(subject: Subject, steps: Steps, criterion: Criterion) -> Iterator[Problem]:
+    currencies = {indicator.currency for indicator in subject.intent.indicators.values() if indicator.price}
+    if not currencies:
+        what = "a spend cannot be counted: no `cost` indicator has a `price`"
+        yield subject.problem("SPEND-PRICE", what, steps, criterion.text, allowed="`price: 0.60 USD per 1M` at a cost at least")
+    elif len(currencies | {criterion.currency}) > 1:
+        what = "a spend cannot be added up in several currencies"
+        yield subject.problem("SPEND-PRICE", what, steps, ", ".join(sorted(currencies | {criterion.currency})), allowed="one currency")
