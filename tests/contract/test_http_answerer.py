@@ -16,6 +16,7 @@ import urllib3
 
 from refute.core.cohort import Seal
 from refute.core.context import UnitContext, current_unit
+from refute.core.errors import RefuteError
 from refute.experiment.tally import Tally
 from refute.experiment.workload import ServiceError, http_answerer
 
@@ -83,7 +84,7 @@ def ask():
         answerers = {}
 
         async def asked(url, timeout_s=5.0):
-            answer = answerers.setdefault(url, http_answerer(url, timeout_s, threads, tally))
+            answer = answerers.setdefault(url, http_answerer(url, {"127.0.0.1"}, timeout_s, threads, tally))
             current_unit.set(UnitContext("case/1", "control"))
             return await answer({"id": "case"})
 
@@ -131,3 +132,11 @@ async def test_no_unit_gets_a_connection_that_another_has_used(service, ask):
     for _ in range(3):
         await ask(f"{service}/200")
     assert len(set(PEERS)) == 3
+
+
+@pytest.mark.parametrize("hosts", [set(), {"staging.example.org"}])
+def test_load_is_not_sent_to_a_host_that_is_not_allowed(hosts):
+    before = len(SEEN)
+    with ThreadPoolExecutor(1) as threads, pytest.raises(RefuteError, match="HOST-NOT-ALLOWED"):
+        http_answerer("http://127.0.0.1:9/ask", hosts, 1.0, threads, None)
+    assert len(SEEN) == before

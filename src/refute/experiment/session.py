@@ -98,6 +98,7 @@ class Session:
             await self._worker.ask(
                 "start", folder=str(self._intent.folder.resolve()), kind=workload.kind, target=workload.target, setup=workload.setup,
                 cases=str(workload.cases.resolve()), limit_s=workload.timeout_s, journeys=self._journeys,
+                hosts=sorted(self._intent.blast_radius.hosts),
                 indicators=[asdict(indicator) for indicator in self._intent.indicators.values()],
             )  # fmt: skip
             async with asyncio.timeout(_SETUP_S):

@@ -85,11 +85,13 @@ class Worker:
 
     def _answerer(self, spec: Message) -> Answerer:
         if spec["kind"] == "http":
-            return http_answerer(spec["target"], spec["limit_s"], self._threads, Tally())
+            return http_answerer(spec["target"], spec["hosts"], spec["limit_s"], self._threads, Tally())
         return python_answerer(spec["target"], self._threads)
 
     def _fail(self, error: BaseException) -> None:
         problem = Problem("WORKLOAD-SETUP", "the workload could not be set up", seen=f"{type(error).__name__}: {error}")
+        if isinstance(error, RefuteError):
+            problem = error.problems[0]
         if not self._ready.done():
             self._ready.set_exception(RefuteError(problem))
         else:

@@ -8,13 +8,15 @@ import importlib
 import inspect
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from refute.core.cohort import HEADER
 from refute.core.context import current_unit, shielded
+from refute.core.errors import refuse
+from refute.core.hosts import may_load
 from refute.experiment.tally import Tally
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def python_answerer(reference: str, threads: ThreadPoolExecutor) -> Answerer:
     return answer
 
 
-def http_answerer(url: str, timeout_s: float, threads: ThreadPoolExecutor, tally: Tally) -> Answerer:
+def http_answerer(url: str, hosts: Collection[str], timeout_s: float, threads: ThreadPoolExecutor, tally: Tally) -> Answerer:
     """Return what posts a case as JSON and returns {status, body} where body is parsed JSON, or text.
 
     Any status below 500 is an answer, redirects too: they are not followed, so that load stays where it was sent. Each unit has a
@@ -65,10 +67,16 @@ def http_answerer(url: str, timeout_s: float, threads: ThreadPoolExecutor, tally
 
     Args:
         url: of the service.
+        hosts: to which load may be sent.
         timeout_s: time limit of one request, seconds.
         threads: where requests wait.
         tally: takes what the service reports of its units.
+
+    Raises:
+        RefuteError: load may not be sent there (`HOST-NOT-ALLOWED`).
     """
+    if not may_load(url, hosts):
+        raise refuse("HOST-NOT-ALLOWED", "load may not be sent there", seen=url, allowed=", ".join(sorted(hosts)))
     import urllib3
 
     pool = urllib3.PoolManager(maxsize=MAX_IN_FLIGHT, retries=False, timeout=timeout_s)

@@ -226,6 +226,34 @@ def test_a_score_is_bounded_by_its_mean(tmp_path):
     assert [problem.code for problem in problems(project(tmp_path, bad))] == ["CRITERION-RANGE"]
 
 
+HTTP = 'http: "http://localhost:8000/ask"'
+
+
+@pytest.mark.parametrize(
+    ("hosts", "codes"),
+    [
+        ("[127.0.0.1]", []),
+        ("[localhost]", []),
+        ("[staging.example.org]", ["HOST-NOT-ALLOWED"]),
+        ("[]", ["HOST-NOT-ALLOWED"]),
+        ("['http://localhost']", ["ENVIRONMENT-LOOSER", "HOST-NOT-ALLOWED", "HOST-SYNTAX"]),
+    ],
+)
+def test_an_environment_that_takes_the_workloads_host_away_is_told(tmp_path, hosts, codes):
+    text, _line = changed("hosts: [127.0.0.1]", "hosts: [127.0.0.1, staging.example.org]")
+    text, _line = changed(PYTHON, HTTP, text)
+    text, line = changed("{allow: [availability]}", f"{{blast_radius: {{hosts: {hosts}}}}}", text)
+    path = project(tmp_path, text)
+    found = problems(path)
+    assert sorted(problem.code for problem in found) == codes
+    assert all(problem.where == f"{path}:{line}" for problem in found)
+
+
+def test_an_environments_hosts_do_not_matter_to_a_python_workload(tmp_path):
+    text, _line = changed("{allow: [availability]}", "{blast_radius: {hosts: []}}")
+    assert problems(project(tmp_path, text)) == ()
+
+
 def test_an_environment_refuses_what_it_does_not_allow(tmp_path):
     text, _line = changed("  production:", "  staging: {blast_radius: {never: [llm]}}\n  production:")
     text, _line = changed(SECOND, "{fault: tool.wrong_entity, target: orders}", text)

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from refute.core.errors import Problem
+from refute.core.hosts import may_load, widened
 from refute.core.intent import BlastRadius, Intent
 from refute.core.units import show_seconds, show_share
 from refute.faults.spec import Fault
 from refute.intent.build import NEVER_IN_PRODUCTION, PRODUCTION
 from refute.intent.checks.subject import Subject
-from refute.intent.document import listed
+from refute.intent.document import Steps, listed
 from refute.intent.shape import BlastRadiusShape
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*")
 
 
@@ -52,20 +52,28 @@ def refused_in(intent: Intent, environment: str, faults: Mapping[str, Fault]) ->
 
 
 def _hosts(subject: Subject) -> Iterator[Problem]:
-    hosts, steps = subject.intent.blast_radius.hosts, ("blast_radius", "hosts")
-    for number, host in enumerate(subject.shape.blast_radius.hosts or []):
+    radius, url = subject.intent.blast_radius, subject.intent.workload.target
+    served = subject.intent.workload.kind == "http"
+    yield from _host_names(subject, ("blast_radius", "hosts"), subject.shape.blast_radius)
+    if served and not may_load(url, radius.hosts):
+        allowed = f"{listed(sorted(radius.hosts))}; other hosts only where `blast_radius.hosts` names them"
+        what = f"load may not be sent to `{urlsplit(url).hostname}`"
+        yield subject.problem("HOST-NOT-ALLOWED", what, ("workload", "http"), url, allowed=allowed)
+    for name, about in subject.shape.environments.items():
+        stated, steps = about.blast_radius, ("environments", name, "blast_radius", "hosts")
+        if stated is None or stated.hosts is None:
+            continue
+        yield from _host_names(subject, steps, stated)
+        if served and may_load(url, radius.hosts) and not may_load(url, stated.hosts):
+            what = f"in `{name}` load may not be sent to the workload, so that nothing could be run there"
+            yield subject.problem("HOST-NOT-ALLOWED", what, steps, listed(sorted(stated.hosts)), allowed=f"the host of {url} among them")
+
+
+def _host_names(subject: Subject, steps: Steps, stated: BlastRadiusShape) -> Iterator[Problem]:
+    for number, host in enumerate(stated.hosts or []):
         if not _HOST.fullmatch(host):
             what = "a host is a name or an address, without scheme, port or wildcard"
             yield subject.problem("HOST-SYNTAX", what, (*steps, number), host, allowed="127.0.0.1, staging.example.org")
-    url = subject.intent.workload.target
-    if subject.intent.workload.kind != "http":
-        return
-    host = urlsplit(url).hostname or ""
-    known = {name.lower() for name in hosts} | (_LOOPBACK if hosts & _LOOPBACK else frozenset())
-    if host not in known:
-        what = f"load may not be sent to `{host}`"
-        allowed = f"{listed(sorted(hosts))}; other hosts only where `blast_radius.hosts` names them"
-        yield subject.problem("HOST-NOT-ALLOWED", what, ("workload", "http"), url, allowed=allowed)
 
 
 def _environments(subject: Subject) -> Iterator[Problem]:
@@ -89,7 +97,7 @@ def _looser(subject: Subject, name: str, stated: BlastRadiusShape, base: BlastRa
         if value is not None and value > limit:
             seen, allowed = show(value), f"at most {show(limit)}"
             yield _loosened(subject, name, key, seen, allowed)
-    extra = sorted(set(stated.hosts or ()) - base.hosts)
+    extra = sorted(widened(stated.hosts or ()) - widened(base.hosts))
     if extra:
         yield _loosened(subject, name, "hosts", ", ".join(extra), listed(sorted(base.hosts)))
     budget, limits = stated.error_budget, base.error_budget
