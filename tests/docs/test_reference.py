@@ -25,7 +25,8 @@ from refute.intent.shape import IntentShape, Part
 REFERENCE = Path(__file__).parents[2] / "docs/reference"
 BEGIN, END = "<!-- written by tests/docs/test_reference.py -->\n", "<!-- end -->\n"
 WRITTEN = {
-    "30%": "percentage", "30 s": "duration", "5/s": "rate", "0.40 USD": "money", "0.60 USD per 1M": "price", "app.main:answer": "`module:function`",
+    "30%": "percentage", "30 s": "duration", "5/s": "rate", "0.40 USD": "money", "0.60 USD per 1M": "price",
+    "app.main:answer": "`module:function`",
     "http://127.0.0.1:8000/ask": "URL", "answered >= 95%": "criterion", "2 s": "number with the fault's unit",
 }  # fmt: skip
 """What a value is called on the page, by the first example in the schema."""

@@ -50,7 +50,7 @@ STREAMING = """
     async def pieces():
         yield b'{"text": "'
         completion = await client.chat.completions.create(model="text", messages=messages)
-        yield completion.choices[0].message.content.encode() + b'"}'
+        yield completion.choices[0].message.content.encode() + b'", "tokens": 23}'
 
     return StreamingResponse(pieces())
 """

@@ -65,6 +65,18 @@ def test_the_second_run_is_refused_as_answered_and_rerun_repeats_the_same_faults
     code, again, _ = tiny.refute("rerun", "last", "--json")
     assert code == 1
     assert _hit_units(again) == _hit_units(first)
+    learned = [next(line for line in run if line["event"] == "learned") for run in (first, again)]
+    assert learned[0]["draw"] == learned[1]["draw"], "a repeat is not counted as if it were new"
+
+
+def test_a_run_of_its_own_draws_units_that_no_run_has_seen(tiny):
+    _, first, _ = tiny.refute("run", "--json")
+    _, again, _ = tiny.refute("run", "--again", "--json")
+    seeds = [next(line["seed"] for line in run if line["event"] == "experiment") for run in (first, again)]
+    assert seeds == [1, 2]
+    learned = [next(line for line in run if line["event"] == "learned") for run in (first, again)]
+    assert learned[0]["draw"] != learned[1]["draw"]
+    assert learned[1]["confidence_after"] < learned[0]["confidence_after"]
 
 
 def _hit_units(lines):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from refute.campaign.plan import Plan, Proposal, Question, ask, design, show_magnitude
-from refute.campaign.standing import Standing, standings
+from refute.campaign.standing import Standing, draw_of, standings
 from refute.core.errors import (
     EXIT_ABORTED,
     EXIT_HELD,
@@ -24,7 +24,7 @@ from refute.core.events import Event, EventKind
 from refute.core.intent import Belief, Intent
 from refute.experiment.design import Experiment
 from refute.experiment.run import Result, Run
-from refute.learning import Counts, learned_bits, surprisal_bits, surprise_bits
+from refute.learning import Counts, Seen, learned_bits, surprisal_bits, surprise_bits
 from refute.ledger import Ledger
 from refute.safety.abort import abort_marker, abort_requested
 from refute.safety.journal import Journal
@@ -241,10 +241,14 @@ class Campaign:
             return
         look = result.looks.get(belief.id)
         counted = verdict.word in _COUNTED and look is not None and look.n > 0
-        after, counts = before.learned_from(look) if counted and look is not None else (before.claim, Counts())
+        draw = draw_of(self.intent, result.experiment.arming.seed)
+        after, seen = before.claim, Seen(before.claim.bound, Counts(), draw)
+        if counted and look is not None:
+            after, seen = before.learned_from(look, draw)
         data = {
             "experiment": result.experiment.id, "belief": belief.id, "environment": self.environment, "verdict": verdict.word,
-            "counted": counted, "n": counts.units, "breaches": counts.breaches, "bound": after.bound, "marks": dict(before.marks),
+            "counted": counted, "n": seen.counts.units, "breaches": seen.counts.breaches, "bound": seen.bound, "draw": draw,
+            "marks": dict(before.marks),
             "confidence_before": before.confidence, "confidence_after": after.confidence,
             "bits": learned_bits(before.confidence, after.confidence), "surprise_bits": surprise_bits(before.confidence, after.confidence),
             "outcome_bits": self._surprisal(result.experiment.id, belief.id, verdict.word),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +12,7 @@ from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
 from refute.experiment.assess import Look
 from refute.intent import fingerprint
-from refute.learning import Claim, Counts, relative_counts
+from refute.learning import Claim, Counts, Seen, combined, relative_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class Standing:
 
     Attributes:
         belief: as stated.
-        claim: its confidence and what was seen of it so far.
+        claim: its confidence and what all fresh runs together say of it.
+        runs: what each fresh run saw.
         verdict: of the last run that counted, or "".
         experiment: that run's id, or "".
         stale: whether evidence exists that no longer counts, because something it depends on has changed.
@@ -32,6 +35,7 @@ class Standing:
     experiment: str = ""
     stale: bool = False
     marks: Mapping[str, str] = field(default_factory=dict)
+    runs: tuple[Seen, ...] = ()
 
     @property
     def confidence(self) -> float:
@@ -48,19 +52,32 @@ class Standing:
         """Whether fresh evidence has decided it."""
         return self.verdict in {"held", "refuted"}
 
-    def learned_from(self, look: Look) -> tuple[Claim, Counts]:
-        """Return the claim after a run, and the counts that moved it.
+    def learned_from(self, look: Look, draw: str) -> tuple[Claim, Seen]:
+        """Return the claim after a run, and what that run saw.
 
-        For `worse by` the counts are effective ones, against a bound set by the control's rate.
+        For `worse by` the counts are effective ones, against a bound set by the control's rate of that run.
 
         Args:
             look: the run's evidence; one without units changes nothing.
+            draw: what it was drawn with, from `draw_of`.
         """
-        treatment = Counts(look.treatment.breaches, look.treatment.n)
+        treatment, bound = Counts(look.treatment.breaches, look.treatment.n), look.bound
         if self.belief.then.relative and not look.absolute:
-            bound, counts = relative_counts(treatment, Counts(look.control.breaches, look.control.n), look.bound)
-            return Claim(self.claim.stated, bound, self.claim.seen).after(counts.breaches, counts.units), counts
-        return self.claim.after(treatment.breaches, treatment.units), treatment
+            bound, treatment = relative_counts(treatment, Counts(look.control.breaches, look.control.n), look.bound)
+        seen = Seen(bound, treatment, draw)
+        return _claim(self.belief, (*self.runs, seen), bound), seen
+
+
+def draw_of(intent: Intent, seed: int) -> str:
+    """Return what tells apart runs that ask different questions: two of one draw start the same units and strike the same calls.
+
+    Args:
+        intent: validated.
+        seed: of the run.
+    """
+    journeys = {name: journey.share for name, journey in intent.system.journeys.items()}
+    cases = hashlib.sha256(intent.workload.cases.read_bytes()).hexdigest()
+    return hashlib.sha256(json.dumps([seed, journeys, cases], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def standings(intent: Intent, events: Iterable[Mapping[str, Any]], environment: str) -> dict[str, Standing]:
@@ -80,7 +97,12 @@ def _standing(intent: Intent, belief: Belief, learned: list[Mapping[str, Any]]) 
     marks = fingerprint(intent, belief)
     fresh = [event for event in learned if event.get("marks") == marks]
     last = fresh[-1] if fresh else {}
-    bound = last.get("bound") or measure(belief.then, intent.indicators).bound
-    seen = sum((Counts(event["breaches"], event["n"]) for event in fresh), Counts())
-    claim = Claim(belief.confidence, bound, seen)
-    return Standing(belief, claim, last.get("verdict", ""), last.get("experiment", ""), len(fresh) < len(learned), marks)
+    runs = tuple(Seen(event["bound"], Counts(event["breaches"], event["n"]), event.get("draw") or event["experiment"]) for event in fresh)
+    claim = _claim(belief, runs, measure(belief.then, intent.indicators).bound)
+    return Standing(belief, claim, last.get("verdict", ""), last.get("experiment", ""), len(fresh) < len(learned), marks, runs)
+
+
+def _claim(belief: Belief, runs: tuple[Seen, ...], bound: float) -> Claim:
+    """Return a belief's claim with what all runs saw; at `bound` where none saw anything."""
+    together = combined(runs)
+    return Claim(belief.confidence, bound) if together is None else Claim(belief.confidence, *together)

@@ -23,14 +23,14 @@ FOLDER = ".refute"
 
 
 @contextmanager
-def campaign(path: Path, *, as_json: bool, environment: str, seed: int) -> Iterator[tuple[Campaign, Display]]:
+def campaign(path: Path, *, as_json: bool, environment: str, seed: int | None) -> Iterator[tuple[Campaign, Display]]:
     """Open everything that a campaign needs, refusing before anything is injected where something is missing.
 
     Args:
         path: the intent file.
         as_json: show JSON Lines.
         environment: name of an environment of the intent, or "".
-        seed: of the first experiment.
+        seed: of the first experiment; None for one that this ledger has not seen, so that new units are drawn.
 
     Yields:
         The campaign and what shows its events.
@@ -47,9 +47,13 @@ def campaign(path: Path, *, as_json: bool, environment: str, seed: int) -> Itera
     shown = display("json" if as_json else "auto", sys.stdout)
     with Ledger.open(intent.folder / FOLDER / "ledger.db") as ledger:
         try:
-            yield Campaign(intent, ledger, Journal(), shown.see, environment, seed), shown
+            yield Campaign(intent, ledger, Journal(), shown.see, environment, _unseen(ledger) if seed is None else seed), shown
         finally:
             shown.close()
+
+
+def _unseen(ledger: Ledger) -> int:
+    return 1 + max((kept.record["seed"] for kept in ledger.events(kinds=["experiment"])), default=0)
 
 
 def until_signal(work: Callable[[], Coroutine[Any, Any, int]]) -> int:

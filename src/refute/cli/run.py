@@ -21,10 +21,17 @@ from refute.core.errors import Problem, RefuteError
 @click.option("--experiments", type=click.IntRange(1), default=None, help="Run at most so many; 1 unless --belief or --all.")
 @click.option("--again", is_flag=True, help="Test what is already answered, too.")
 @click.option("--environment", default="", metavar="NAME", help="Environment of the intent to run in.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same units, same faults.")
+@click.option("--seed", type=int, default=None, help="Same seed, same units, same faults; one that is new where not stated.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines; the last is the summary.")
 def run(
-    file: Path, wanted: tuple[str, ...], everything: bool, experiments: int | None, again: bool, environment: str, seed: int, as_json: bool
+    file: Path,
+    wanted: tuple[str, ...],
+    everything: bool,
+    experiments: int | None,
+    again: bool,
+    environment: str,
+    seed: int | None,
+    as_json: bool,
 ) -> None:
     """Test beliefs: forecast, baseline, inject, recover, verdict."""
     most = experiments if experiments is not None else (None if everything or wanted else 1)

@@ -12,6 +12,7 @@ from refute.learning.claim import (
     surprise_bits,
 )
 from refute.learning.findings import Finding, findings
+from refute.learning.runs import Seen, combined
 from refute.learning.staleness import Decay, Repeat, learn_decay, mixed, overlaps
 from refute.learning.value import COST_WEIGHTS, Prices, cost_if_wrong, expected_spend, score, value
 
@@ -28,9 +29,11 @@ __all__ = [
     "Prices",
     "Repeat",
     "Scored",
+    "Seen",
     "account",
     "calibrate",
     "calibrate_verdicts",
+    "combined",
     "cost_if_wrong",
     "expected_spend",
     "findings",

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from refute.stats import Base, balanced_base, betainc, binary_entropy, log_beta
 
 _MOST_PER_UNIT = 16.0
+_LEAST, _MOST = -700.0, 36.0  # log-odds beyond which a double rounds a probability to 0 and to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,8 @@ class Claim:
 
     @property
     def confidence(self) -> float:
-        """Probability that the claim is true, now."""
-        odds = self.log_odds
+        """Probability that the claim is true, now; never quite 0 or 1, whatever was seen. `log_odds` goes on beyond."""
+        odds = min(_MOST, max(_LEAST, self.log_odds))
         return 1.0 / (1.0 + math.exp(-odds)) if odds > 0 else math.exp(odds) / (1.0 + math.exp(odds))
 
     def p_breach(self) -> float:
