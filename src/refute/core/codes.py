@@ -327,6 +327,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Prometheus does not answer, answers an error, or not with one number. Not knowing is not taken for well.",
         "Ask it the same query with curl, and correct the query or the address.",
     ),
+    "SUGGEST-MODEL": (
+        "The model cannot word the claims",
+        "The endpoint does not answer as an OpenAI-compatible server does, or the model did not answer with one sentence.",
+        "See that the endpoint answers, name its model, or leave both options out: the catalogue's words are used then.",
+    ),
     "TRY-MAGNITUDE": (
         "A magnitude that does not fit",
         "The fault has no magnitude, or another unit.",
