@@ -12,7 +12,7 @@ from typing import Any
 from refute.campaign.plan import eligible_units, planned_units
 from refute.campaign.standing import Standing
 from refute.core.criterion import Criterion
-from refute.core.intent import Belief, Intent, When
+from refute.core.intent import Belief, Intent, Stake, When
 from refute.core.measure import measure
 from refute.core.system import Component
 from refute.core.units import show_share
@@ -102,7 +102,8 @@ def _suggested(
         return
     confidence, kin = _from_relatives(standings, component, fault)
     touched = _traffic(intent, component)
-    name, stake = f"{component.name}-{fault.name.partition('.')[2].replace('_', '-')}", "high" if touched > 0.5 else "medium"
+    name = f"{component.name}-{fault.name.partition('.')[2].replace('_', '-')}"
+    stake: Stake = "high" if touched > 0.5 else "medium"
     when = When(fault.name, component.name, share=_share(fault))
     belief = Belief(name, fault.belief, when, then, confidence, if_wrong=stake)
     if fault.magnitude is not None:
