@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "try": ("refute.cli.try_:try_", "Break one thing under your own program or tests."),
     "check": ("refute.cli.check:check", "Check an intent file and its design."),
     "plan": ("refute.cli.plan:plan", "Rank the experiments: what would each teach, at what risk?"),
+    "suggest": ("refute.cli.suggest:suggest", "Suggest beliefs that nobody has stated yet."),
     "run": ("refute.cli.run:run", "Test beliefs: forecast, baseline, inject, recover, verdict."),
     "rerun": ("refute.cli.rerun:rerun", "Repeat a run: same seed, same faults."),
     "forecast": ("refute.cli.forecast:forecast", "Say what you expect of a belief's next run; it is scored."),

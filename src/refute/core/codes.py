@@ -18,6 +18,21 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Whoever meets the finding later must be able to see why nothing was done.",
         "Say why in a few words.",
     ),
+    "APPROVAL-SIGN": (
+        "An approval cannot be signed",
+        "`ssh-keygen -Y sign` did not make a signature: the key is missing, locked, or of a kind that cannot sign.",
+        "Name a key with `--key`, or load it with `ssh-add`.",
+    ),
+    "APPROVAL-TOOL": (
+        "OpenSSH is not here",
+        "Approvals are signed and checked with `ssh-keygen`, version 8.2 or newer.",
+        "Debian: `apt-get install openssh-client`.",
+    ),
+    "APPROVAL-WRITE": (
+        "An approval cannot be written",
+        "The folder for approvals, beside the intent file, cannot be written.",
+        "Make it writable, or approve on a machine where it is.",
+    ),
     "BELIEF-UNKNOWN": (
         "Unknown belief",
         "The intent has no belief of that id.",
@@ -80,6 +95,19 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Probabilities of more than 100%",
         "A run says `held`, `refuted` or `inconclusive`: the three come to 100%.",
         "Make one of them smaller; what is left is `inconclusive`.",
+    ),
+    "GATE-APPROVAL": (
+        "The run is not approved",
+        (
+            "The environment asks for the signed yes of other people to this very intent, and it is not there, has run out, "
+            "or was signed by whoever starts the run."
+        ),
+        "Ask one of those who may to run the command in the message.",
+    ),
+    "GATE-BURN": (
+        "The error budget is burning already",
+        ("In a long and in a short window at once, more of the error budget is spent than would last. An experiment would add to it."),
+        "Wait until the burn rate is below 1, or mend what burns.",
     ),
     "GATE-GUARDIAN": (
         "A fault that outlives its process",
@@ -224,6 +252,16 @@ CODES: dict[str, tuple[str, str, str]] = {
         "The two ends of the link are of different versions.",
         "Install the same version of Refute for the runner and the program under test.",
     ),
+    "NOTICE-SECRET": (
+        "Nobody can be told",
+        "The environment variable that should hold a webhook's address, or PagerDuty's routing key, is not set.",
+        "Set it, or take the receiver out of `notify`.",
+    ),
+    "NOTICE-URL": (
+        "A webhook without an address",
+        "The environment variable holds something that is no web address. It is not shown, for it may be a secret.",
+        "Set it to the webhook's URL.",
+    ),
     "PLAN-ANSWERED": (
         "Already answered",
         "Fresh evidence answers this belief, and nothing that it depends on has changed since.",
@@ -273,6 +311,26 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Another run on this system is live",
         "Two experiments on one system at once would each see the other's faults, and neither verdict would mean anything.",
         "Wait for the other one, or stop it with `refute abort`.",
+    ),
+    "SLO-FILE": (
+        "A file of objectives cannot be read",
+        "The file is neither OpenSLO (`openslo/v1`) nor Sloth (`prometheus/v1`), or lacks what they demand.",
+        "Correct it; the message says what is wrong.",
+    ),
+    "SLO-NONE": (
+        "No objective over events",
+        "Refute spends error budgets of good and bad events; the file holds none such.",
+        "Name a file with a ratio of events.",
+    ),
+    "SLO-PROMETHEUS": (
+        "The burn rate is not known",
+        "Prometheus does not answer, answers an error, or not with one number. Not knowing is not taken for well.",
+        "Ask it the same query with curl, and correct the query or the address.",
+    ),
+    "SUGGEST-MODEL": (
+        "The model cannot word the claims",
+        "The endpoint does not answer as an OpenAI-compatible server does, or the model did not answer with one sentence.",
+        "See that the endpoint answers, name its model, or leave both options out: the catalogue's words are used then.",
     ),
     "TRY-MAGNITUDE": (
         "A magnitude that does not fit",
