@@ -6,12 +6,15 @@ import asyncio
 import os
 import sys
 import threading
+import time
 
 import pytest
 
 from refute.core.arming import Arming, Handle, Landing
+from refute.core.clock import lease_now_s
 from refute.core.errors import RefuteError
 from refute.core.system import Component
+from refute.experiment import peer as peers
 from refute.experiment.link import Link
 from refute.injectors.agent import Agent, connect
 from refute.injectors.boot import python_path
@@ -94,7 +97,7 @@ async def test_all_are_armed_and_one_that_joins_later_is_armed_before_it_goes(li
     assert early.hand.done == ["go", "apply"]
     assert late.hand.done == ["apply", "go"]
     await link.renew(TTL_S)
-    assert await link.disarm()
+    assert (await link.disarm()).proven
     assert all(process.hand.done[-1] == "rollback" for process in (worker, early, late))
     assert link.landed(HANDLE).eligible == 3
 
@@ -115,7 +118,11 @@ async def test_what_landed_in_a_process_that_dies_is_kept_and_the_run_goes_on(li
     await link.renew(TTL_S)
     child.die()
     await link.renew(TTL_S)
-    assert await link.disarm()
+    start = time.monotonic()
+    proof = await link.disarm()
+    assert proof.proven
+    assert f"the lease of process {os.getpid()} has ended" in proof.how, "its link closed; it may live on, and does"
+    assert time.monotonic() - start > TTL_S / 2
     assert link.landed(HANDLE).eligible == 2
 
 
@@ -125,7 +132,7 @@ async def test_a_child_that_refuses_ends_nothing_and_the_landing_says_why(link):
     await link.arm([HANDLE], TTL_S)
     await link.renew(TTL_S)
     assert link.landed(HANDLE).reason == "a process that the workload started could not be armed: ValueError: no such module"
-    assert await link.disarm()
+    assert (await link.disarm()).proven
     assert "apply" not in child.hand.done
 
 
@@ -158,6 +165,105 @@ async def test_without_a_worker_there_is_nothing_to_inject_into(link):
         await link.arm([HANDLE], TTL_S)
 
 
+SILENT = """
+import json, os, socket, sys, time
+link = socket.socket(socket.AF_UNIX)
+link.connect(os.environ["REFUTE_LINK"])
+link.sendall((json.dumps({"op": "hello", "role": "exec", "token": os.environ["REFUTE_LINK_TOKEN"], "pid": 1}) + "\\n").encode())
+if "answers" in sys.argv:
+    reader = link.makefile()
+    for number in range(2):
+        request = json.loads(reader.readline())
+        link.sendall((json.dumps({"id": request["id"], "ok": True, "landings": {}}) + "\\n").encode())
+if "closes" in sys.argv:
+    link.close()
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+async def silent(link, monkeypatch):
+    """Start a process that joins and stops answering, at once or after `arm` and `go`; one that closes its link lives on."""
+    monkeypatch.setattr(peers, "_DISARM_S", 0.4)
+    monkeypatch.setattr(peers, "_MARGIN_S", 0.1)
+    started = []
+
+    async def start(*how):
+        count = len(link.peers)
+        program = await asyncio.create_subprocess_exec(sys.executable, "-c", SILENT, *how, env={**os.environ, **link.environment})
+        started.append(program)
+        await until(lambda: len(link.peers) > count)
+        return program
+
+    yield start
+    for program in started:
+        if program.returncode is None:
+            program.kill()
+        await program.wait()
+
+
+async def armed_under(link, peer):
+    await until(lambda: peer.armed)
+    await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize("how", [(), ("closes",)])
+async def test_a_process_that_never_acknowledged_an_arming_is_unproven_while_it_lives(link, silent, how):
+    """It may read the request at any later time: no lease has begun that could end."""
+    link.arm_joining([HANDLE], TTL_S)
+    program = await silent(*how)
+    await armed_under(link, link.peers[0])
+    proof = await link.disarm()
+    assert (proof.proven, proof.left) == (False, (program.pid,)), "its pid is the system's word, not its own"
+    assert f"process {program.pid} does not answer, and still runs" in proof.how
+    program.kill()
+    await program.wait()
+    proof = await link.disarm()
+    assert (proof.proven, proof.how) == (True, f"process {program.pid} is gone")
+    assert (await link.disarm()).how == "no process had been armed", "what is proven stays proven"
+
+
+@pytest.mark.parametrize("how", [("answers",), ("answers", "closes")])
+async def test_a_process_that_lives_on_is_disarmed_when_its_lease_has_certainly_ended(link, silent, how):
+    link.arm_joining([HANDLE], TTL_S)
+    program = await silent(*how)
+    await armed_under(link, link.peers[0])
+    granted = link.peers[0].lease_end_s
+    proof = await link.disarm()
+    assert (proof.proven, proof.how) == (True, f"the lease of process {program.pid} has ended")
+    assert lease_now_s() > granted
+    assert program.returncode is None
+
+
+async def test_a_renewal_that_nobody_answered_puts_the_lease_off(link, silent):
+    link.arm_joining([HANDLE], TTL_S)
+    await silent("answers")
+    await armed_under(link, link.peers[0])
+    before = link.peers[0].lease_end_s
+    await link.renew_live(TTL_S)
+    assert link.peers[0].lease_end_s == pytest.approx(before + TTL_S)
+
+
+async def test_a_process_that_is_killed_is_proof_at_once(link, silent):
+    link.arm_joining([HANDLE], TTL_S)
+    program = await silent()
+    await armed_under(link, link.peers[0])
+    program.kill()
+    assert (await link.disarm()).how == f"process {program.pid} is gone"
+
+
+async def test_no_lease_outweighs_the_word_of_a_process_that_the_fault_is_still_there(link, monkeypatch):
+    monkeypatch.setattr(peers, "_DISARM_S", 2.0)
+    worker = await join(link)
+    worker.hand.verify = lambda _handle: False
+    await link.arm([HANDLE], TTL_S)
+    proof = await link.disarm()
+    assert not proof.proven
+    assert "still finds the fault in place" in proof.how
+    worker.hand.verify = lambda _handle: True
+    assert (await link.disarm()).how == "1 process acknowledged it"
+
+
 FORKING = """
 import os, sys, httpx2
 sys.stdin.readline()
@@ -185,6 +291,6 @@ async def test_what_a_program_forks_joins_by_itself(link, armed_first):
     await link.renew(5.0)
     assert len({peer.pid for peer in link.live()}) == 3
     assert all(peer.armed and not peer.refused for peer in link.live())
-    assert await link.disarm()
+    assert (await link.disarm()).proven
     program.stdin.close()
     await program.wait()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,21 +11,12 @@ from typing import Any
 
 from refute.campaign.plan import Plan, Proposal, Question, ask, design, show_magnitude
 from refute.campaign.standing import Standing, draw_of, standings
-from refute.core.errors import (
-    EXIT_ABORTED,
-    EXIT_HELD,
-    EXIT_INCONCLUSIVE,
-    EXIT_INTERRUPTED,
-    EXIT_REFUTED,
-    EXIT_UNPROVEN_ROLLBACK,
-    RefuteError,
-    refuse,
-    worst_exit,
-)
+from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, Problem, RefuteError, refuse, worst_exit
 from refute.core.events import Event, EventKind
 from refute.core.intent import Belief, Intent
 from refute.experiment.design import Experiment
 from refute.experiment.run import Result, Run
+from refute.experiment.telling import TOLD_ANYWAY
 from refute.learning import Counts, Seen, learned_bits, surprisal_bits, surprise_bits
 from refute.ledger import Ledger
 from refute.safety.abort import abort_marker, abort_requested
@@ -32,7 +25,6 @@ from refute.safety.runs import registered
 from refute.safety.state import probe
 from refute.stats import Answerability
 
-_EXIT = {"held": EXIT_HELD, "refuted": EXIT_REFUTED, "inconclusive": EXIT_INCONCLUSIVE, "void": EXIT_INCONCLUSIVE, "aborted": EXIT_ABORTED}
 _COUNTED = {"held", "refuted", "inconclusive", "aborted"}
 _DURABLE = {"intent", "experiment", "forecast", "landing", "rollback", "verdict", "learned", "summary", "stop"}
 _KEPT = _DURABLE | {"phase", "outcomes", "evidence_point", "problem", "plan", "next"}
@@ -61,6 +53,7 @@ class Campaign:
     seed: int = 1
     results: list[Result] = field(default_factory=list)
     learned: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
     _forecasts: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     _began: float = field(default_factory=time.time)
 
@@ -103,17 +96,43 @@ class Campaign:
             The exit code: 3 where something wanted was refused and nothing worse happened.
         """
         question = Question(again=again)
-        plan = self.show_plan(question)
         done: set[str] = set()
-        code = EXIT_HELD if _chosen(plan, wanted, done) else EXIT_INCONCLUSIVE
-        while (most is None or len(self.results) < most) and (proposal := _chosen(plan, wanted, done)) is not None:
-            done.update(belief.id for belief in proposal.beliefs)
-            failed = await self._tried(proposal)
-            code = worst_exit([code, failed])
-            if failed or self.results[-1].interrupted or not self.results[-1].rolled_back:
-                break
-            plan = self.plan(question)
-        return self.close(code)
+        code = EXIT_HELD
+        try:
+            plan = self.show_plan(question)
+            if _chosen(plan, wanted, done) is None and not wanted:
+                code = EXIT_INCONCLUSIVE
+            while (most is None or len(self.results) < most) and (proposal := _chosen(plan, wanted, done)) is not None:
+                await asyncio.sleep(0)  # a signal that came while planning takes effect here
+                done.update(belief.id for belief in proposal.beliefs)
+                code = worst_exit([code, await self._tried(proposal)])
+                if code == EXIT_INTERRUPTED or self._over():
+                    break
+                plan = self.plan(question)
+            code = worst_exit([code, self._tell_refused(plan, [one for one in wanted if one not in done])])
+        except asyncio.CancelledError:
+            code = EXIT_INTERRUPTED
+        return await self.close(code)
+
+    def _over(self) -> bool:
+        """Whether the last experiment says that nothing should follow it."""
+        return bool(self.results) and self.results[-1].over
+
+    def _tell_refused(self, plan: Plan, left: Sequence[str]) -> int:
+        """Say why beliefs that were wanted were not tested, and return the exit code for that."""
+        told = EXIT_HELD
+        for refused in plan.refused:
+            for belief in refused.beliefs:
+                if belief.id in left:
+                    told = EXIT_INCONCLUSIVE
+                    problem = Problem(
+                        refused.code,
+                        f"{belief.id} was not tested: {refused.reason}",
+                        where=belief.where,
+                        next=f"refute explain {refused.code}",
+                    )
+                    self._tell_problems(RefuteError(problem))
+        return told
 
     async def rerun(self, experiment: str) -> int:
         """Repeat a run: same beliefs, same seed, same faults; a model's answers may differ.
@@ -145,7 +164,11 @@ class Campaign:
             )
             raise refuse("RERUN-CHANGED", "the run cannot be repeated as it was", seen=why, next="refute plan --again")
         self.open()
-        return self.close(await self._tried(proposal, rerun_of=found["experiment"]))
+        try:
+            code = await self._tried(proposal, rerun_of=found["experiment"])
+        except asyncio.CancelledError:
+            code = EXIT_INTERRUPTED
+        return await self.close(code)
 
     async def run(self, proposal: Proposal, *, rerun_of: str = "") -> Result:
         """Run one experiment: forecast locked first, learned from afterwards.
@@ -172,16 +195,16 @@ class Campaign:
 
     async def _tried(self, proposal: Proposal, *, rerun_of: str = "") -> int:
         """Run one experiment; where it could not be run, say why and return the exit code for that."""
+        ran = len(self.results)
         try:
             await self.run(proposal, rerun_of=rerun_of)
         except RefuteError as error:
-            for problem in error.problems:
-                self._tell("problem", **problem.to_json())
-            return error.exit_code
+            self._tell_problems(error)
+            return EXIT_INCONCLUSIVE if len(self.results) > ran else error.exit_code
         return EXIT_HELD
 
-    def close(self, code: int = EXIT_HELD) -> int:
-        """Say what to test next and what the whole came to.
+    async def close(self, code: int = EXIT_HELD) -> int:
+        """Say what to test next and what the whole came to; the summary comes out whatever cannot be kept or planned any more.
 
         Args:
             code: what happened outside the runs.
@@ -189,16 +212,38 @@ class Campaign:
         Returns:
             The exit code: the worst of all outcomes.
         """
-        if not any(result.interrupted for result in self.results):
-            plan = self.plan()
-            self._tell("next", proposals=[one.to_json() for one in plan.proposals[:3]], unknown=self._unknown())
-        code = worst_exit([code, *(one for result in self.results for one in _codes(result))])
-        self._tell(
-            "summary", exit_code=code, experiments=[result.experiment.id for result in self.results],
-            verdicts=[self._summed(result, belief) for result in self.results for belief in result.decided()],
-            seconds=time.time() - self._began, spend=_spend(self.results), units=sum(result.units for result in self.results),
-        )  # fmt: skip
-        return code
+        codes = [code, *(result.exit_code for result in self.results)]
+        try:
+            if code != EXIT_INTERRUPTED and not self._over():
+                plan = self.plan()
+                self._tell("next", proposals=[one.to_json() for one in plan.proposals[:3]], unknown=self._unknown())
+            await asyncio.sleep(0)  # a signal that came meanwhile takes effect here
+        except RefuteError as error:
+            self._tell_problems(error)
+            codes.append(EXIT_INCONCLUSIVE)
+        except asyncio.CancelledError:
+            codes.append(EXIT_INTERRUPTED)
+        return self._sum_up(worst_exit(codes))
+
+    def _sum_up(self, code: int) -> int:
+        """Write the summary, and return the exit code that it names."""
+        event = self._summary(code)
+        try:
+            self.ledger.append(event)
+        except RefuteError as error:
+            self._tell_problems(error)
+            event = self._summary(worst_exit([code, EXIT_INCONCLUSIVE]))
+        self.see(event)
+        return int(event.data["exit_code"])
+
+    def _summary(self, code: int) -> Event:
+        results = self.results
+        data = {
+            "exit_code": code, "experiments": [result.experiment.id for result in results],
+            "verdicts": [self._summed(result, belief) for result in results for belief in result.decided()],
+            "seconds": time.time() - self._began, "spend": _spend(results), "units": sum(result.units for result in results),
+        }  # fmt: skip
+        return Event("summary", data, time.time())
 
     def _announce(self, experiment: Experiment, proposal: Proposal, rerun_of: str) -> None:
         arming, fault = experiment.arming, experiment.fault
@@ -266,7 +311,7 @@ class Campaign:
         verdict, look = result.verdicts[belief.id], result.looks.get(belief.id)
         return {
             "belief": belief.id, "verdict": verdict.word, "landed": bool(result.landing.injected) and not result.landing.control_injected,
-            "rolled_back": result.rolled_back, "confidence_before": learned.get("confidence_before"),
+            "rolled_back": result.rolled_back, "recovered": result.recovered, "confidence_before": learned.get("confidence_before"),
             "confidence_after": learned.get("confidence_after"), "bits": learned.get("bits"), "n": look.n if look else 0,
             "breaches": look.treatment.breaches if look else 0, "injected": result.landing.injected, "experiment": result.experiment.id,
             "reasons": list(verdict.reasons),
@@ -303,9 +348,28 @@ class Campaign:
     def _tell(self, kind: EventKind, **data: Any) -> None:
         self._see_and_keep(Event(kind, data, time.time()))
 
+    def _tell_problems(self, error: RefuteError) -> None:
+        """Show problems, each once, whether or not they can be kept."""
+        for problem in error.problems:
+            if problem.what not in self._told:
+                with contextlib.suppress(RefuteError):
+                    self._tell("problem", **problem.to_json())
+
     def _see_and_keep(self, event: Event) -> None:
-        if event.kind in _KEPT:
-            self.ledger.append(event, durable=event.kind in _DURABLE)
+        """Keep an event, then show it; what must be seen is shown where it cannot be kept, too.
+
+        Raises:
+            RefuteError: it cannot be kept.
+        """
+        if event.kind == "problem":
+            self._told.add(event.data["what"])
+        try:
+            if event.kind in _KEPT:
+                self.ledger.append(event, durable=event.kind in _DURABLE)
+        except RefuteError:
+            if event.kind in TOLD_ANYWAY:
+                self.see(event)
+            raise
         self.see(event)
 
 
@@ -325,14 +389,6 @@ def _shown(belief: Belief, standing: Standing) -> dict[str, Any]:
 
 def _forecast_of(one: Answerability) -> dict[str, float]:
     return {"held": one.p_held, "refuted": one.p_refuted, "inconclusive": one.p_inconclusive}
-
-
-def _codes(result: Result) -> Iterator[int]:
-    if not result.rolled_back:
-        yield EXIT_UNPROVEN_ROLLBACK
-    if result.interrupted:
-        yield EXIT_INTERRUPTED
-    yield from (_EXIT[verdict.word] for verdict in result.verdicts.values())
 
 
 def _spend(results: Sequence[Result]) -> dict[str, float]:

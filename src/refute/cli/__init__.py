@@ -8,11 +8,13 @@ import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from itertools import takewhile
 
 import click
 
 from refute import __version__
-from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_USAGE, RefuteError
+from refute.cli._signals import heeded
+from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_USAGE, RefuteError, refuse
 
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("refute.cli.demo:demo", "Examine a real agent, offline and without keys."),
@@ -79,23 +81,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: without the program's name; by default the process's own.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(_exit_code(given))
+    with heeded():
+        code = _exit_code(given)
+    sys.exit(code)
 
 
 def _exit_code(arguments: list[str]) -> int:
+    as_json = "--json" in list(takewhile(lambda argument: argument != "--", arguments))  # what comes after it is somebody else's
     try:
         code = group.main(arguments, prog_name="refute", standalone_mode=False)
     except RefuteError as error:
-        tell(error, as_json="--json" in arguments)
+        tell(error, as_json=as_json)
         return error.exit_code
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _sum_up(EXIT_INTERRUPTED, as_json=as_json)
         return EXIT_INTERRUPTED
     except click.ClickException as error:
         error.show()
         return EXIT_USAGE
-    except Exception:  # noqa: BLE001 - a mistake of ours must never look like exit 1, which says that a belief was refuted
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else EXIT_HELD if ended.code is None else EXIT_USAGE
+    except Exception as error:  # noqa: BLE001 - a mistake of ours must never look like exit 1, which says that a belief was refuted
         traceback.print_exc()
-        click.echo("this is a defect in Refute; nothing was decided. `refute doctor` says whether anything is live", err=True)
+        what = "this is a defect in Refute; nothing was decided"
+        seen = f"{type(error).__name__}: {error}"
+        tell(refuse("REFUTE-DEFECT", what, exit_code=EXIT_INCONCLUSIVE, seen=seen, next="refute doctor"), as_json=as_json)
         return EXIT_INCONCLUSIVE
     return code if isinstance(code, int) else EXIT_HELD
 
@@ -112,5 +122,10 @@ def tell(error: RefuteError, *, as_json: bool) -> None:
             click.echo(json.dumps({"event": "problem", **problem.to_json()}, ensure_ascii=False))
         else:
             click.echo("\n".join(problem.lines()), err=True)
+    _sum_up(error.exit_code, as_json=as_json)
+
+
+def _sum_up(code: int, *, as_json: bool) -> None:
+    """End JSON Lines with the summary of a verb that decided nothing."""
     if as_json:
-        click.echo(json.dumps({"event": "summary", "exit_code": error.exit_code, "verdicts": []}))
+        click.echo(json.dumps({"event": "summary", "exit_code": code, "verdicts": []}))

@@ -1,19 +1,15 @@
-"""What `run`, `plan`, `rerun` and `demo` share: opening a campaign, showing it, and ending it on a signal."""
+"""What `run`, `plan`, `rerun` and `demo` share: opening a campaign and showing it."""
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from refute.campaign import Campaign
-from refute.core.errors import RefuteError, refuse
-from refute.core.events import Event
+from refute.core.errors import refuse
 from refute.insight.terminal import Display, display
 from refute.intent import load
 from refute.ledger import Ledger
@@ -23,7 +19,7 @@ FOLDER = ".refute"
 
 
 @contextmanager
-def campaign(path: Path, *, as_json: bool, environment: str, seed: int | None) -> Iterator[tuple[Campaign, Display]]:
+def campaign(path: Path, *, as_json: bool, environment: str, seed: int | None, imports: bool = False) -> Iterator[tuple[Campaign, Display]]:
     """Open everything that a campaign needs, refusing before anything is injected where something is missing.
 
     Args:
@@ -31,6 +27,7 @@ def campaign(path: Path, *, as_json: bool, environment: str, seed: int | None) -
         as_json: show JSON Lines.
         environment: name of an environment of the intent, or "".
         seed: of the first experiment; None for one that this ledger has not seen, so that new units are drawn.
+        imports: whether the Python references of the intent are tried first, in a child process.
 
     Yields:
         The campaign and what shows its events.
@@ -38,7 +35,7 @@ def campaign(path: Path, *, as_json: bool, environment: str, seed: int | None) -
     Raises:
         RefuteError: the intent is not valid, or ledger or journal cannot be written.
     """
-    intent = load(path)
+    intent = load(path, resolve=imports)
     if environment and environment not in intent.environments:
         known = ", ".join(intent.environments) or "none is stated"
         raise refuse("ENVIRONMENT-UNKNOWN", "the intent has no such environment", seen=environment, allowed=known)
@@ -54,39 +51,3 @@ def campaign(path: Path, *, as_json: bool, environment: str, seed: int | None) -
 
 def _unseen(ledger: Ledger) -> int:
     return 1 + max((kept.record["seed"] for kept in ledger.events(kinds=["experiment"])), default=0)
-
-
-def until_signal(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Run work to its end; the first SIGINT or SIGTERM cancels it, so that everything is rolled back, later ones are ignored.
-
-    Args:
-        work: returns the exit code, and handles its cancellation.
-    """
-
-    async def watched() -> int:
-        loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(work())
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, _cancel_once(task))
-        return await task
-
-    return asyncio.run(watched())
-
-
-def _cancel_once(task: asyncio.Future[int]) -> Callable[[], None]:
-    asked = False
-
-    def cancel() -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
-            task.cancel()
-
-    return cancel
-
-
-def show_problems(error: RefuteError, see: Callable[[Event], None]) -> int:
-    """Show an error as events and return its exit code."""
-    for problem in error.problems:
-        see(Event("problem", dict(problem.to_json())))
-    return error.exit_code

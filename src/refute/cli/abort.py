@@ -12,7 +12,7 @@ from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK
 from refute.safety import doctor
 from refute.safety.abort import request_abort
 from refute.safety.journal import Journal
-from refute.safety.process import is_running
+from refute.safety.runs import live_runs
 
 
 @click.command()
@@ -23,7 +23,7 @@ def abort(wait_s: float, as_json: bool) -> None:
     asked = request_abort()
     runs = (*asked.told, *asked.missed)
     until = time.monotonic() + wait_s
-    while (left := [run for run in runs if is_running(run.process)]) and time.monotonic() < until:
+    while (left := [run for run in runs if run in live_runs()]) and time.monotonic() < until:  # it may still have output to hand on
         time.sleep(0.05)
     live = doctor.live(Journal())
     ended = [{"system": run.system, "experiment": run.experiment, "pid": run.process.pid, "ended": run not in left} for run in runs]

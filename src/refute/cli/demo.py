@@ -44,7 +44,8 @@ def demo(folder: Path, model: str, experiments: int, seed: int, keep: bool, as_j
     _check_installed({**_NEEDS, **(_NEEDS_SMOLLM2 if model == "smollm2" else {})})
     place(folder, keep=keep)
     os.environ["SUPPORT_MODEL"] = {"extractive": "extractive-1", "smollm2": "smollm2"}[model]
-    from refute.cli._campaign import campaign, until_signal
+    from refute.cli._campaign import campaign
+    from refute.cli._signals import until_signal
     from refute.insight.report import write_report
 
     if not as_json:

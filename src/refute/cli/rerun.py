@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from refute.cli._campaign import campaign, until_signal
+from refute.cli._campaign import campaign
+from refute.cli._signals import until_signal
 
 
 @click.command()
@@ -17,5 +18,5 @@ from refute.cli._campaign import campaign, until_signal
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines; the last is the summary.")
 def rerun(experiment: str, file: Path, environment: str, as_json: bool) -> None:
     """Repeat EXPERIMENT (an id, or `last`): faults repeat exactly, a model's answers may not."""
-    with campaign(file, as_json=as_json, environment=environment, seed=1) as (opened, _):
+    with campaign(file, as_json=as_json, environment=environment, seed=1, imports=True) as (opened, _):
         sys.exit(until_signal(lambda: opened.rerun(experiment)))

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from refute.campaign import Campaign
-from refute.cli._campaign import campaign, until_signal
+from refute.cli._campaign import campaign
 from refute.cli._intent import intent_argument
+from refute.cli._signals import until_signal
 from refute.core.errors import Problem, RefuteError
 
 
@@ -35,7 +36,7 @@ def run(
 ) -> None:
     """Test beliefs: forecast, baseline, inject, recover, verdict."""
     most = experiments if experiments is not None else (None if everything or wanted else 1)
-    with campaign(file, as_json=as_json, environment=environment, seed=seed) as (opened, _):
+    with campaign(file, as_json=as_json, environment=environment, seed=seed, imports=True) as (opened, _):
 
         async def work() -> int:
             return await run_campaign(opened, wanted, most, again=again)

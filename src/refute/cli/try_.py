@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from refute.cli._campaign import until_signal
+from refute.cli._signals import until_signal
 from refute.core.arming import Arming
 from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_UNPROVEN_ROLLBACK, refuse
 from refute.core.system import COMPONENT_KINDS, Component
@@ -17,7 +17,11 @@ from refute.experiment.program import Program, Trial
 from refute.faults.catalogue import find
 from refute.faults.spec import Fault
 from refute.intent.magnitudes import UnreadableError, magnitude_of, shown_magnitude
+from refute.safety.abort import abort_marker, abort_requested
 from refute.safety.journal import Journal
+from refute.safety.runs import accompanied
+
+_SHOWN = 80
 
 
 @click.command(name="try", context_settings={"ignore_unknown_options": True})
@@ -40,19 +44,29 @@ def try_(
     """
     fault = find(name)
     arming = Arming(_component(fault, endpoint, function), fault.name, _magnitude(fault, magnitude), _share(share_text), "call", 1.0, seed)
-    trials: list[Trial] = []
+    marker = abort_marker()
+    program = Program(command, arming, Journal(), lambda: abort_requested(marker), own_stdout=not as_json)
 
     async def work() -> int:
-        trials.append(await Program(command, arming, Journal(), own_stdout=not as_json).run())
-        return EXIT_HELD
+        trial = await program.run()
+        _tell(fault, trial, as_json=as_json)
+        return _exit_code(trial)
 
-    until_signal(work)
-    code = _exit_code(trials[0])
-    if as_json:
-        click.echo(json.dumps({"event": "summary", "exit_code": code, "fault": fault.name, **_told(trials[0])}))
-    else:
-        _show(fault, trials[0])
+    with accompanied(" ".join(command)[:_SHOWN]):
+        code = until_signal(work)
     sys.exit(code)
+
+
+def _tell(fault: Fault, trial: Trial, *, as_json: bool) -> None:
+    for problem in trial.rollback.unnoted if trial.rollback else ():
+        if as_json:
+            click.echo(json.dumps({"event": "problem", **problem.to_json()}))
+        else:
+            click.echo("\n".join(problem.lines()), err=True)
+    if as_json:
+        click.echo(json.dumps({"event": "summary", "exit_code": _exit_code(trial), "fault": fault.name, **_told(trial)}))
+    else:
+        _show(fault, trial)
 
 
 def _component(fault: Fault, endpoint: str, function: str) -> Component:
@@ -95,12 +109,14 @@ def _exit_code(trial: Trial) -> int:
         return EXIT_UNPROVEN_ROLLBACK
     if trial.interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_HELD if trial.landing.injected else EXIT_INCONCLUSIVE
+    unnoted = trial.rollback.unnoted if trial.rollback else ()
+    return EXIT_HELD if trial.landing.injected and not unnoted else EXIT_INCONCLUSIVE
 
 
 def _told(trial: Trial) -> dict[str, Any]:
     return {
-        "landed": bool(trial.landing.injected), "rolled_back": trial.rolled_back, "injected": trial.landing.injected,
+        "landed": bool(trial.landing.injected), "rolled_back": trial.rolled_back,
+        "proof": trial.rollback.proof.how if trial.rollback else "nothing was armed", "injected": trial.landing.injected,
         "eligible": trial.landing.eligible, "effect": trial.landing.effect, "reason": trial.landing.reason, "retries": _retries(trial),
         "exceptions": trial.exceptions, "program_exit_code": trial.exit_code, "processes": trial.processes, "seconds": trial.seconds,
     }  # fmt: skip
@@ -116,6 +132,7 @@ def _show(fault: Fault, trial: Trial) -> None:
     if not landing.injected:
         click.echo(f"nothing landed: {_why(trial)}", err=True)
         click.echo(f"your program ended with exit code {trial.exit_code}; that says nothing about {fault.name}", err=True)
+        _show_removed(trial)
         return
     effects = ", ".join(f"{name} x{count:g}" for name, count in sorted(landing.effect.items()))
     click.echo(f"{landing.injected} injected of {landing.eligible} calls ({effects}); this is what your code did:", err=True)
@@ -123,7 +140,14 @@ def _show(fault: Fault, trial: Trial) -> None:
     seen = ", ".join(f"{name} x{count}" for name, count in _of_the_sdk(trial.exceptions).items()) or "none of the client library's"
     click.echo(f"  exceptions  {seen}", err=True)
     click.echo(f"  exit code   {trial.exit_code}, after {trial.seconds:.1f} s in {trial.processes} Python process(es)", err=True)
-    click.echo("  removed     proven" if trial.rolled_back else "  removed     NOT PROVEN: run `refute recover`", err=True)
+    _show_removed(trial)
+
+
+def _show_removed(trial: Trial) -> None:
+    if trial.rollback is not None:
+        proof = trial.rollback.proof
+        by_hand = f"; next: {trial.rollback.to_json()['remove_by_hand']}" if not proof else ""
+        click.echo(f"  removed     {'proven' if proof else 'NOT PROVEN'}: {proof.how}{by_hand}", err=True)
 
 
 def _of_the_sdk(exceptions: dict[str, int]) -> dict[str, int]:

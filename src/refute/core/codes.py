@@ -287,6 +287,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         "The command after -- does not exist or may not be run.",
         "Check its spelling and your PATH.",
     ),
+    "REFUTE-DEFECT": (
+        "A defect in Refute",
+        "Something went wrong that is no fault of your system or your file. What was armed was rolled back; nothing was decided by it.",
+        "`refute doctor` says whether anything is live; please report the lines above the message.",
+    ),
     "REPORT-EMPTY": (
         "Nothing to report",
         "The ledger holds no experiment yet.",
@@ -331,6 +336,14 @@ CODES: dict[str, tuple[str, str, str]] = {
         "The model cannot word the claims",
         "The endpoint does not answer as an OpenAI-compatible server does, or the model did not answer with one sentence.",
         "See that the endpoint answers, name its model, or leave both options out: the catalogue's words are used then.",
+    ),
+    "RUN-NOT-RECOVERED": (
+        "The system is not well again",
+        (
+            "The fault is provably gone, and yet the system does not do what it did before: something that the fault set off goes on. "
+            "The verdict stands, for it was made before. No other experiment follows, and the exit code is at least 3."
+        ),
+        "See to the system. What set it off is known, so this is a finding of its own: state it as a belief once it is mended.",
     ),
     "TRY-MAGNITUDE": (
         "A magnitude that does not fit",

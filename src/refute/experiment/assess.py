@@ -117,7 +117,7 @@ class Verdict:
 
 
 def judge(look: Look, void: list[str], stopped_by: str) -> Verdict:
-    """Return the verdict.
+    """Return the verdict. A decision that the data have reached stands, whatever ended the run.
 
     Args:
         look: the last evidence.
@@ -128,7 +128,7 @@ def judge(look: Look, void: list[str], stopped_by: str) -> Verdict:
         return Verdict("void", tuple(void))
     counts = f"{look.treatment.breaches:g} breaches in {look.n} eligible units; at most {show_share(look.bound)} allowed"
     if look.decision:
-        return Verdict(look.decision, (counts,))
+        return Verdict(look.decision, (counts, f"the run was ended by a stop condition: {stopped_by}") if stopped_by else (counts,))
     if look.log_refute >= look.threshold:
         return Verdict("void", (f"control itself does not provably meet the criterion (probability {look.control_meets:.2f})", counts))
     if stopped_by:
@@ -167,15 +167,29 @@ class Assessor:
             self._read(step)
         ended = [outcome for outcome in tape.outcomes if self._measure.covers(outcome.journey) and self._counts(outcome)]
         treatment = self._count([outcome for outcome in ended if outcome.arm == "treatment"])
-        control = self._count([outcome for outcome in ended if outcome.arm == "control"])
         evidence = self._watch.evidence
         self._last = replace(
-            self._last, treatment=treatment, control=control, log_hold=evidence.log_hold, log_refute=evidence.log_refute,
-            control_meets=1.0 if self._measure.relative else p_meets(control.breaches, control.n, self._measure.bound),
+            self._with_control(tape), treatment=treatment, log_hold=evidence.log_hold, log_refute=evidence.log_refute,
             futile=isinstance(self._test, RatioTest) and self._out_of_reach(tape, treatment),
             cases=len({outcome.cluster for outcome in ended if outcome.arm == "treatment"}),
         )  # fmt: skip
         return self._last
+
+    def settle(self, tape: Tape) -> Look:
+        """Return the evidence at the end of the injection: control is read once more, with units that were under way at the decision.
+
+        To judge control by those alone that had ended by then would overlook one that hangs.
+        """
+        self._last = self._with_control(tape) if self._last.over else self.look(tape)
+        return self._last
+
+    def _with_control(self, tape: Tape) -> Look:
+        """Return the last look with what is known of control; a unit of it that is past its deadline has failed."""
+        mine = [outcome for outcome in tape.outcomes if outcome.arm == "control" and self._measure.covers(outcome.journey)]
+        control = self._count([outcome for outcome in mine if self._counts(outcome)])
+        late = sum(1 for outcome in tape.overdue() if outcome.arm == "control" and self._measure.covers(outcome.journey))
+        meets = 1.0 if self._measure.relative else p_meets(control.breaches + late, control.n + late, self._measure.bound)
+        return replace(self._last, control=control, control_meets=meets)
 
     def _read(self, step: Begun | Settled) -> None:
         watch = self._watch

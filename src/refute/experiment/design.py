@@ -14,6 +14,7 @@ from refute.faults.spec import Fault
 
 LEASE_TTL_S = 3.0
 RECOVER_S = 3.0
+_RECOVER_WINDOWS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,17 @@ class Experiment:
 
     @property
     def recover_units(self) -> int:
-        """Units after the rollback."""
+        """Units after the rollback by which to tell whether the system is well again."""
         return max(10, round(min(self.intent.steady_window_s, RECOVER_S) * self.intent.workload.rate_per_s))
+
+    @property
+    def recover_most(self) -> int:
+        """Units after the rollback at most: a system may take a moment to get over a fault."""
+        return _RECOVER_WINDOWS * self.recover_units
 
     def cost(self) -> dict[str, float]:
         """Return what it will cost at most: units, seconds, and tokens where they have been measured."""
-        units = self.units + self.watch_units + self.recover_units + (self.check_units if self.check else 0)
+        units = self.units + self.watch_units + self.recover_most + (self.check_units if self.check else 0)
         tokens = {} if self.tokens_per_unit is None else {"tokens": self.tokens_per_unit * units}
         return {"units": units, "seconds": units / self.intent.workload.rate_per_s, **tokens}
 

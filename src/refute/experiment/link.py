@@ -8,88 +8,15 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from refute.core.arming import Handle, Landing
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError
-from refute.core.link import ADDRESS_VARIABLE, MAX_LINE_BYTES, TOKEN_VARIABLE, Message, decode, encode
+from refute.core.link import ADDRESS_VARIABLE, MAX_LINE_BYTES, TOKEN_VARIABLE, Message, decode
+from refute.experiment.peer import Peer, Proof, all_of, peer_of
 
 _HELLO_S = 5.0
-_ANSWER_S = 10.0
-
-
-@dataclass(eq=False, slots=True)
-class Peer:
-    """One process at the other end.
-
-    Attributes:
-        role: what it said it is.
-        pid: its process id.
-        gone: set once it is lost.
-        landings: what it last said has landed, by handle; it outlives the process.
-        armed: whether it has been asked to arm, and not to disarm since.
-        refused: why it could not be armed the last time, or "".
-    """
-
-    role: str
-    pid: int
-    _writer: asyncio.StreamWriter
-    _waiting: dict[int, asyncio.Future[Message]] = field(default_factory=dict)
-    _last_id: int = 0
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-    landings: dict[str, Landing] = field(default_factory=dict)
-    armed: bool = False
-    refused: str = ""
-
-    async def ask(self, op: str, timeout_s: float = _ANSWER_S, **fields: Any) -> Message:
-        """Ask for something and wait for the answer.
-
-        Args:
-            op: operation.
-            timeout_s: how long to wait, seconds.
-            **fields: its arguments.
-
-        Raises:
-            RefuteError: it answered with problems, or not at all (`LINK-LOST`).
-        """
-        self._last_id = number = self._last_id + 1
-        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
-        try:
-            self._writer.write(encode({"id": number, "op": op, **fields}))
-            async with asyncio.timeout(timeout_s):
-                message = await answer
-        except (OSError, TimeoutError) as error:
-            why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-            raise RefuteError(self._lost(f"{op}: {why}"), exit_code=EXIT_INCONCLUSIVE) from None
-        finally:
-            self._waiting.pop(number, None)
-        if not message.get("ok") and "problems" in message:
-            raise RefuteError(*(Problem(**problem) for problem in message["problems"]), exit_code=EXIT_INCONCLUSIVE)
-        self.note_landings(message)
-        return message
-
-    def note_landings(self, message: Message) -> None:
-        """Remember what a message says has landed."""
-        self.landings.update({handle: Landing.from_json(data) for handle, data in message.get("landings", {}).items()})
-
-    def answered(self, message: Message) -> None:
-        """Take an answer; one that nobody waits for is dropped."""
-        answer = self._waiting.get(message["id"])
-        if answer is not None and not answer.done():
-            answer.set_result(message)
-
-    def lost(self) -> None:
-        """Fail whatever still waits: the process is gone."""
-        self.gone.set()
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(ConnectionError("the process is gone"))
-
-    def _lost(self, why: str) -> Problem:
-        return Problem("LINK-LOST", f"the {self.role} process {self.pid} does not answer", seen=why)
 
 
 class Link:
@@ -107,7 +34,7 @@ class Link:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._joined = asyncio.Condition()
-        self._armed: Message | None = None
+        self._armed: tuple[list[Message], float] | None = None
         self.peers: list[Peer] = []
 
     @property
@@ -154,13 +81,11 @@ class Link:
 
     def arm_joining(self, handles: Sequence[Handle], ttl_s: float) -> None:
         """Apply all handles in every process that joins from now on, before its first line."""
-        self._armed = {"handles": [handle.to_json() for handle in handles], "ttl_s": ttl_s}
+        self._armed = [handle.to_json() for handle in handles], ttl_s
 
     async def renew_live(self, ttl_s: float) -> None:
         """Extend the lease in the processes that are left; one that does not answer loses its lease by itself."""
-        for peer in self.live():
-            with contextlib.suppress(RefuteError):
-                await peer.ask("renew", ttl_s=ttl_s)
+        await asyncio.gather(*(self._renew(peer, ttl_s) for peer in self.live()), return_exceptions=True)
 
     async def renew(self, ttl_s: float) -> None:
         """Extend the lease wherever one runs.
@@ -170,14 +95,14 @@ class Link:
         """
         await self._each(lambda peer: self._renew(peer, ttl_s))
 
-    async def disarm(self) -> bool:
-        """Remove everything everywhere.
+    async def disarm(self) -> Proof:
+        """Remove everything everywhere, also where a link has closed since: a process can outlive its link.
 
         Returns:
-            Whether every process proved that it is gone. A process that has died has nothing armed: its hooks died with it.
+            Whether each process that had been armed says that it is gone, has ended itself, or has certainly lost its lease.
         """
         self._armed = None
-        return all(await asyncio.gather(*map(self._disarm, self.live())))
+        return all_of(await asyncio.gather(*(peer.disarm() for peer in self.peers if peer.armed)))
 
     def landed(self, handle: Handle) -> Landing:
         """Return what all processes last said has landed of a handle, and why where one could not be armed."""
@@ -202,7 +127,8 @@ class Link:
             return
         peer.armed, peer.refused = True, ""
         try:
-            await peer.ask("arm", **self._armed)
+            handles, ttl_s = self._armed
+            await peer.grant("arm", ttl_s, handles=handles)
         except RefuteError as error:
             if peer.role == "worker":
                 raise
@@ -212,7 +138,7 @@ class Link:
         if not peer.armed:
             return
         try:
-            answer = await peer.ask("renew", timeout_s=_ANSWER_S if peer.role == "worker" else ttl_s / 3, ttl_s=ttl_s)
+            answer = await peer.grant("renew", ttl_s, timeout_s=ttl_s if peer.role == "worker" else ttl_s / 3)
         except RefuteError:
             if peer.role == "worker":
                 raise
@@ -220,14 +146,6 @@ class Link:
         if not answer["ok"] and peer.armed:
             problem = Problem("LINK-LEASE", "a lease ended before it was renewed", seen=f"{peer.role} process {peer.pid}")
             raise RefuteError(problem, exit_code=EXIT_INCONCLUSIVE)
-
-    async def _disarm(self, peer: Peer) -> bool:
-        peer.armed = False
-        try:
-            answer = await peer.ask("disarm", timeout_s=5.0)
-        except RefuteError:
-            return peer.gone.is_set()
-        return all(answer["verified"].values())
 
     async def _let_go(self, peer: Peer) -> None:
         """Arm a program that has joined and waits to start, as all others are armed; then let it start."""
@@ -268,7 +186,7 @@ class Link:
             hello = decode(await reader.readline())
         if not secrets.compare_digest(str(hello.get("token", "")), self._token):
             return None
-        peer = Peer(str(hello.get("role")), int(hello.get("pid", 0)), writer)
+        peer = peer_of(hello, writer)
         async with self._joined:
             self.peers.append(peer)
             self._joined.notify_all()

@@ -24,6 +24,7 @@ _BATCH_S = 0.1
 _ROUNDING = 1e-6
 _LARGEST: dict[IndicatorKind, float] = {"ratio": 1.0, "score": 1.0, "cost": math.inf}
 _Raised = (Exception, SystemExit, asyncio.CancelledError)
+_HEED_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +99,7 @@ class Generator:
         arm = "treatment" if in_treatment(load.seed, unit.key, load.cohort) else "control"
         context = UnitContext(unit.key, arm)  # type: ignore[arg-type]
         current_unit.set(context)
-        answer, error = None, ""
-        limit = asyncio.timeout(max(0.001, due + load.timeout_s - time.perf_counter()))
-        try:
-            async with limit:
-                answer = await self._answer(unit.case)
-        except _Raised as raised:  # whatever the system raises is its outcome
-            _unless_cancelled(raised)
-            error = "timeout" if limit.expired() else type(raised).__name__
+        answer, error = await _answered(self._answer(unit.case), due + load.timeout_s)
         latency_s = load.timeout_s if error == "timeout" else time.perf_counter() - due
         values, cost = await self._measure(unit, answer, error, latency_s)
         outcome = Outcome(
@@ -147,6 +141,28 @@ class Generator:
     async def _flush(self) -> None:
         ended, self._ended = self._ended, []
         await self._report(self._started, ended)
+
+
+async def _answered(answering: Awaitable[Any], until_s: float) -> tuple[Any, str]:
+    """Return an answer, or why there is none.
+
+    Nobody waits for code that does not heed its cancellation at the time limit: the unit has failed by then, whatever becomes of it.
+    """
+    task = asyncio.ensure_future(_caught(answering))
+    done, _ = await asyncio.wait([task], timeout=max(0.001, until_s - time.perf_counter()))
+    if done:
+        return task.result()
+    task.cancel()
+    await asyncio.wait([task], timeout=_HEED_S)  # what it has seen is counted as it ends
+    return None, "timeout"
+
+
+async def _caught(answering: Awaitable[Any]) -> tuple[Any, str]:
+    try:
+        return await answering, ""
+    except _Raised as raised:  # whatever the system raises is its outcome
+        _unless_cancelled(raised)
+        return None, type(raised).__name__
 
 
 async def _set_before(stop: asyncio.Event, due: float) -> bool:

@@ -9,7 +9,6 @@ from refute.core.measure import measure
 from refute.core.outcome import Outcome
 from refute.experiment.assess import test_of
 from refute.experiment.design import Experiment
-from refute.experiment.tape import Tape
 from refute.stats import clopper_pearson, compare_arms
 
 _LANDING_ALPHA = 0.001
@@ -57,14 +56,13 @@ def nothing_eligible(experiment: Experiment, landing: Landing) -> str:
     return f"no call to {target} that {fault} could hit was seen: {reason}{_NOT_STARTED if served else ''}"
 
 
-def sick(tape: Tape, experiment: Experiment) -> list[str]:
+def sick(outcomes: list[Outcome], experiment: Experiment) -> list[str]:
     """Return why the system or its instrumentation is not well with no fault applied; empty where it is.
 
     Args:
-        tape: of a phase without a fault.
+        outcomes: of units without a fault; those that are overdue among them as failures.
         experiment: with its steady state.
     """
-    outcomes = tape.outcomes
     if not outcomes:
         return ["no unit ended"]
     failed = Counter(outcome.error for outcome in outcomes if outcome.error)
@@ -88,8 +86,9 @@ def _unequal(outcomes: list[Outcome], experiment: Experiment) -> list[str]:
 
 def _bad(outcomes: list[Outcome], indicator: str, arm: str) -> tuple[int, int]:
     """Return the bad units of one arm, and all of them."""
-    values = [value for outcome in outcomes if outcome.arm == arm and (value := outcome.values.get(indicator)) is not None]
-    return sum(1 for value in values if value < 1), len(values)
+    mine = [outcome for outcome in outcomes if outcome.arm == arm]
+    values = [0.0 if outcome.error else value for outcome in mine if (value := outcome.values.get(indicator)) is not None or outcome.error]
+    return sum(1 for value in values if value is not None and value < 1), len(values)
 
 
 def _missing(outcomes: list[Outcome]) -> list[str]:

@@ -3,61 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from refute.core.arming import Arming, Handle, Landing
-from refute.core.errors import RefuteError
-from refute.core.events import Event, EventKind
+from refute.core.arming import Arming, Landing
+from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
 from refute.core.intent import Belief
 from refute.core.measure import NoBaselineError, measure
+from refute.experiment.armament import Armament, to_the_end
 from refute.experiment.assess import Assessor, Look, Verdict, assessor, judge
-from refute.experiment.design import LEASE_TTL_S, Experiment
+from refute.experiment.design import Experiment
+from refute.experiment.peer import Proof
 from refute.experiment.proof import landing_faults, nothing_eligible, sick
 from refute.experiment.session import Session
 from refute.experiment.tape import Tape
-from refute.injectors.registry import choose
+from refute.experiment.telling import Result, Sink, Telling
 from refute.safety.journal import Journal
 from refute.safety.stops import Breach, Stop, caps_of, stops_of
 
+__all__ = ["Result", "Run", "Sink"]
+
 _PROGRESS_S = 0.2
-_RENEW_S = LEASE_TTL_S / 3
+_UNPROVEN = "the rollback is unproven"
+_ABOUT_THE_SYSTEM = {"WORKLOAD-STUCK"}
 
-Sink = Callable[[Event], None]
-
-
-@dataclass(slots=True)
-class Result:
-    """What a run came to.
-
-    Attributes:
-        experiment: what was run.
-        verdicts: by belief.
-        looks: the evidence behind them, by belief.
-        landing: what was delivered.
-        rolled_back: whether the rollback is proven; True where nothing was applied.
-        interrupted: whether somebody ended it.
-        cost: totals by name over all phases.
-        units: that ended, over all phases.
-        versions: of what the workload ran on.
-    """
-
-    experiment: Experiment
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
-    looks: dict[str, Look] = field(default_factory=dict)
-    landing: Landing = field(default_factory=Landing)
-    rolled_back: bool = True
-    interrupted: bool = False
-    cost: dict[str, float] = field(default_factory=dict)
-    units: int = 0
-    versions: dict[str, str] = field(default_factory=dict)
-
-    def decided(self) -> list[Belief]:
-        """Return the beliefs that got a verdict."""
-        return [belief for belief in self.experiment.beliefs if belief.id in self.verdicts]
+Over = Callable[[Tape], bool]
 
 
 class Run:
@@ -75,35 +49,41 @@ class Run:
         """Prepare nothing yet."""
         self._experiment = experiment
         self._intent = experiment.intent
-        self._sink = sink
-        self._journal = journal
         self._aborted = aborted
-        self._session = Session(experiment.intent, log, self._heard)
-        self._handle: Handle | None = None
-        self._renewed = 0.0
         self._result = Result(experiment)
+        self._telling = Telling(self._result, sink)
+        self._session = Session(experiment.intent, log, self._telling.heard)
+        self._armament = Armament(journal, self._session.link)
         self._caps = caps_of(experiment.intent, self._result.cost)
         self._breach: Breach | None = None
-        self._decided = False
-        self._extent = (0, 0.0)
+        self._tape: Tape | None = None
 
     async def run(self) -> Result:
-        """Run it all; whatever happens, nothing stays armed.
+        """Run it all; whatever happens, nothing stays armed, and what is known by then is returned.
 
         Returns:
-            The verdicts and what proves them.
-
-        Raises:
-            RefuteError: it could not be run, or its record could not be kept; nothing is armed then.
+            The verdicts and what proves them; what went wrong with the run itself is in it.
         """
-        async with self._session:
-            try:
-                await self._phases()
-            except asyncio.CancelledError:
-                self._result.interrupted = True
-            finally:
-                await self._roll_back("the run ended")
+        try:
+            async with self._session:
+                try:
+                    await self._phases()
+                finally:
+                    await self._roll_back("the run ended")
+        except asyncio.CancelledError:
+            self._result.interrupted = True
+        except RefuteError as error:
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not take with it what is known of the rollback
+            traceback.print_exc()
+            self._fail(_defect(error))
         return self._result
+
+    def _fail(self, error: RefuteError) -> None:
+        """Take down that the run failed: what has no verdict by then is void, as far as that can be put on record."""
+        self._telling.failed(error)
+        with contextlib.suppress(RefuteError):
+            self._void([problem.what for problem in error.problems])
 
     async def _phases(self) -> None:
         self._result.versions = await self._session.set_up()
@@ -111,8 +91,7 @@ class Run:
         if reasons or self._breach:
             self._end_early(reasons)
             return
-        baseline = await self._phase("baseline", self._experiment.watch_units, self._capped)
-        reasons = self._phase_ended("baseline", sick(baseline, self._experiment) if self._breach is None else [])
+        baseline, reasons = await self._baseline()
         if reasons or self._breach:
             self._end_early(reasons)
             return
@@ -123,25 +102,45 @@ class Run:
             self._end_early([str(error)])
             return
         lost = await self._inject(assessors, stops)
-        if not lost:
+        if not lost and self._result.rolled_back:
             await self._recover()
-        for belief in self._experiment.beliefs:
-            self._decide(belief, lost)
+        self._decide(lost)
 
     async def _check(self) -> list[str]:
         """Run the A/A check: armed with a share of 0, so that the instrumentation is in place and does nothing."""
         await self._arm(replace(self._experiment.arming, share=0.0))
-        tape = await self._phase("check", self._experiment.check_units, self._capped)
+        tape, reasons = await self._driven("check", self._experiment.check_units, self._capped)
         await self._roll_back("the A/A check ended")
         landing, self._result.landing = self._result.landing, Landing()
-        reasons = sick(tape, self._experiment) if self._breach is None else []
+        reasons = self._sick(tape) or reasons
+        if not self._result.rolled_back:
+            reasons = [_UNPROVEN]
         if not reasons and landing.injected + landing.control_injected:
             reasons = ["the A/A check injected something with a share of 0"]
-        if not reasons and not landing.eligible + landing.control_eligible:
+        if not reasons and not landing.eligible + landing.control_eligible and self._breach is None:
             reasons = [nothing_eligible(self._experiment, landing)]
-        return self._phase_ended("check", reasons)
+        return self._telling.ended(tape, reasons)
 
-    async def _inject(self, assessors: Mapping[str, Assessor], stops: list[Stop]) -> list[str]:
+    async def _baseline(self) -> tuple[Tape, list[str]]:
+        """Watch the system before the fault, and say why it is not well; empty where it is."""
+        tape, reasons = await self._driven("baseline", self._experiment.watch_units, self._capped)
+        return tape, self._telling.ended(tape, self._sick(tape) or reasons)
+
+    def _sick(self, tape: Tape) -> list[str]:
+        """Say why the system was not well in a phase without a fault; a cap that cut the phase short is another matter."""
+        return sick(tape.judged(), self._experiment) if self._breach is None else []
+
+    async def _driven(self, phase: str, units: int, over: Over, *, most: int = 0) -> tuple[Tape, list[str]]:
+        """Drive a phase without a fault; where its units do not end, that is a finding about the system, not an error."""
+        try:
+            return await self._phase(phase, units, over, most=most), []
+        except RefuteError as error:
+            about_the_system = _ABOUT_THE_SYSTEM | ({"WORKLOAD-DIED", "LINK-LOST"} if phase == "recover" else set())
+            if self._tape is None or error.problems[0].code not in about_the_system:
+                raise
+            return self._tape, [problem.what for problem in error.problems]
+
+    async def _inject(self, assessors: Mapping[str, Assessor], stops: Sequence[Stop]) -> list[str]:
         """Inject until every belief is decided or out of reach, a stop condition fires, or the blast radius is used up."""
 
         def over(tape: Tape) -> bool:
@@ -153,55 +152,106 @@ class Run:
         try:
             await self._arm(self._experiment.arming)
             tape = await self._phase("inject", self._experiment.units, over)
-            if not self._decided:
-                self._look(assessors, tape)
+            self._settle(assessors, tape)
         except RefuteError as error:
-            lost = [problem.what for problem in error.problems]
-            for problem in error.problems:
-                self._emit("problem", **problem.to_json())
+            self._telling.problems(error.problems)
+            lost = self._lost(assessors, error)
         await self._roll_back("the injection ended")
-        self._landed()
-        self._phase_ended("inject", lost)
+        self._telling.landed()
+        if self._tape is not None and self._tape.phase == "inject":
+            self._telling.ended(self._tape, lost)
         return lost
+
+    def _lost(self, assessors: Mapping[str, Assessor], error: RefuteError) -> list[str]:
+        """Return what voids an injection that did not end as planned; nothing where all was decided, and only the last units hang."""
+        looks = self._result.looks.values()
+        if self._tape is not None and error.problems[0].code in _ABOUT_THE_SYSTEM and looks and all(look.over for look in looks):
+            self._settle(assessors, self._tape)
+            return []
+        return [problem.what for problem in error.problems]
 
     def _look(self, assessors: Mapping[str, Assessor], tape: Tape) -> None:
         for belief, one in assessors.items():
-            before, look = self._result.looks.get(belief), one.look(tape)
-            self._result.looks[belief] = look
-            if before is None or look.n != before.n:
-                self._emit("evidence_point", belief=belief, **look.point())
+            self._telling.looked(belief, one.look(tape))
+
+    def _settle(self, assessors: Mapping[str, Assessor], tape: Tape) -> None:
+        for belief, one in assessors.items():
+            self._telling.looked(belief, one.settle(tape))
 
     async def _recover(self) -> None:
-        """Watch the system without the fault: the proof that it is gone."""
-        tape = await self._phase("recover", self._experiment.recover_units, self._capped)
-        still_hit = sum(1 for outcome in tape.outcomes if outcome.hits)
-        self._result.rolled_back = self._result.rolled_back and not still_hit
-        self._phase_ended("recover", [f"{still_hit} units were still hit"] if still_hit else [])
+        """Watch the system without the fault until it is as well as before, or the time for that is over."""
+        window, most = self._experiment.recover_units, self._experiment.recover_most
 
-    async def _phase(self, phase: str, units: int, over: Callable[[Tape], bool]) -> Tape:
-        """Drive one phase until its units have ended; `over` ends it early, and the fault goes first."""
-        arming = self._experiment.arming
-        seconds = min(units / self._intent.workload.rate_per_s, self._intent.blast_radius.duration_s)
-        tape = Tape(phase, self._session.units(phase, arming.seed), units, arming.seed, arming.cohort)
-        self._emit("phase", phase=phase, state="started", units=units, seconds=seconds)
+        def well(tape: Tape) -> bool:
+            settled = tape.settled()[-window:]
+            return len(settled) == window and not sick(settled, self._experiment)
+
+        tape, reasons = await self._driven("recover", window, lambda tape: self._capped(tape) or well(tape), most=most)
+        seen = well(tape)
+        if not seen:
+            reasons = sick(tape.judged()[-window:], self._experiment) or reasons
+        still_hit = sum(1 for outcome in tape.outcomes if outcome.hits)
+        if still_hit:
+            reasons = [f"{still_hit} units were still hit"]
+            await self._disprove(reasons[0])
+        self._telling.ended(tape, reasons)
+        self._result.recovered = False if reasons else True if seen else None
+        if reasons and not still_hit:
+            self._telling.problems((self._not_recovered(tape, reasons),))
+
+    async def _disprove(self, seen: str) -> None:
+        """Take back that the fault is gone: what the system does outweighs what its processes say."""
+        await to_the_end(self._session.kill())
+        proof = Proof(False, f"{seen} after it was said to be gone")
+        self._result.rolled_back = False
+        self._telling.emit(
+            "rollback", ok=False, seconds=0.0, how="the system was watched", proof=proof.how,
+            remove_by_hand="end whatever of the workload still runs",
+        )  # fmt: skip
+
+    def _not_recovered(self, tape: Tape, reasons: list[str]) -> Problem:
+        return Problem(
+            "RUN-NOT-RECOVERED",
+            f"the fault is gone, and {self._intent.system.name} is still not well {tape.elapsed_s:.0f} s later",
+            seen="; ".join(reasons),
+            allowed="what held in the baseline",
+            next="see to the system before anything else is run on it",
+        )
+
+    async def _phase(self, phase: str, units: int, over: Over, *, most: int = 0) -> Tape:
+        """Drive one phase until its units have ended; `over` ends it early, and the fault goes first.
+
+        Args:
+            phase: its name.
+            units: to expect.
+            over: asked at each piece of news, until it says so once; also while late outcomes come in after the time is up.
+            most: units at most, where that is more.
+        """
+        arming, workload, duration_s = self._experiment.arming, self._intent.workload, self._intent.blast_radius.duration_s
+        self._tape = tape = Tape(phase, self._session.units(phase, arming.seed), most or units, arming.seed, arming.cohort)
+        tape.paced(workload.rate_per_s, workload.timeout_s)
+        self._telling.started(phase, tape.planned, min(tape.planned / workload.rate_per_s, duration_s))
         start = shown = time.monotonic()
-        halted = False
+        done = False
         async for _ in self._session.drive(tape, arming.seed, arming.cohort):
             now = time.monotonic()
-            await self._keep_lease(now)
-            if not halted and over(tape):
-                halted = self._decided = True
-                await self._stop_injecting(tape)
-            elif not halted and now - start > self._intent.blast_radius.duration_s:
-                halted = True
-                await self._session.halt()
+            tape.elapsed_s = now - start
+            await self._armament.keep()
+            if not done and over(tape):
+                done = True
+                await self._stop(tape)
+                await self._halt(tape)
+            elif tape.elapsed_s > duration_s:
+                await self._halt(tape)
             if now - shown >= _PROGRESS_S:
                 shown = now
-                self._progress(tape, now - start)
+                self._telling.progress(tape, units, self._armament.lease_s)
             if self._aborted():
                 raise asyncio.CancelledError
-        self._extent = (len(tape.outcomes), time.monotonic() - start)
-        self._progress(tape, time.monotonic() - start)
+        tape.elapsed_s = time.monotonic() - start
+        if not done and over(tape):
+            await self._stop(tape)
+        self._telling.progress(tape, units, self._armament.lease_s)
         return tape
 
     def _capped(self, tape: Tape) -> bool:
@@ -211,95 +261,67 @@ class Run:
         self._breach = _first(self._caps, tape)
         return self._breach is not None
 
-    async def _stop_injecting(self, tape: Tape) -> None:
-        fired_s = time.perf_counter()
-        await self._roll_back(f"stop condition: {self._breach.condition}" if self._breach else "the question is answered")
-        if self._breach is not None:
-            self._emit("stop", **asdict(self._breach), seconds_to_rollback=time.perf_counter() - fired_s, started=tape.started)
-        await self._session.halt()
+    async def _stop(self, tape: Tape) -> None:
+        """Remove what is armed, and say which stop condition asked for it, if one did."""
+        breach, fired_s = self._breach, time.perf_counter()
+        await self._roll_back(f"stop condition: {breach.condition}" if breach else "the question is answered")
+        if breach is not None and self._result.breach is None:
+            self._telling.stopped(breach, time.perf_counter() - fired_s, tape.started)
 
-    async def _keep_lease(self, now: float) -> None:
-        if self._handle is not None and now - self._renewed >= _RENEW_S:
-            self._renewed = now
-            await self._session.link.renew(LEASE_TTL_S)
+    async def _halt(self, tape: Tape) -> None:
+        """Start no more units; those under way are still looked at."""
+        if not tape.halted:
+            tape.halted = True
+            await self._session.halt()
 
     async def _arm(self, arming: Arming) -> None:
-        injector = choose(arming)
-        handle = injector.prepare(arming)
-        self._journal.advance(handle, "intended", experiment=self._experiment.id, holders=self._session.holders())
-        self._handle, self._renewed = handle, time.monotonic()
-        self._result.rolled_back = False
-        await self._session.link.arm([handle], LEASE_TTL_S)
-        self._journal.advance(handle, "applied")
+        self._result.armed = True
+        await self._armament.arm(arming, self._experiment.id, self._session.holders())
 
     async def _roll_back(self, why: str) -> None:
-        """Remove what is armed, prove it, and say so; does nothing where nothing is armed."""
-        handle, self._handle = self._handle, None
-        if handle is None:
-            return
-        start = time.perf_counter()
-        proven = await self._session.link.disarm()
-        self._result.landing = self._session.link.landed(handle)
-        self._result.rolled_back = proven
-        self._journal.advance(handle, "rolled_back")
-        if proven:
-            self._journal.advance(handle, "verified")
-        by_hand = "" if proven else "refute recover"
-        self._emit("rollback", ok=proven, seconds=time.perf_counter() - start, how=why, remove_by_hand=by_hand)
+        """Remove what is armed, prove it, and say so; does nothing where nothing is armed, and nothing interrupts it."""
+        await to_the_end(self._removed(why))
 
-    def _heard(self, phase: str, outcomes: list[dict[str, Any]]) -> None:
-        self._result.units += len(outcomes)
-        for outcome in outcomes:
-            for name, amount in outcome["cost"].items():
-                self._result.cost[name] = self._result.cost.get(name, 0.0) + amount
-        self._emit("outcomes", phase=phase, outcomes=outcomes)
+    async def _removed(self, why: str) -> None:
+        rollback = await self._armament.roll_back(why)
+        if rollback is not None and not rollback.proof:
+            await self._session.kill()  # a process of ours that does not let go is ended, and that is proof
+            again = await self._armament.roll_back(why)
+            rollback = again and replace(again, seconds=rollback.seconds + again.seconds, unnoted=rollback.unnoted + again.unnoted)
+        if rollback is not None:
+            self._telling.rolled_back(rollback)
 
     def _end_early(self, reasons: list[str]) -> None:
         """Say of each belief why nothing was injected: the system was sick, or a stop condition had fired."""
-        stopped = Verdict("aborted", (f"stop condition: {self._breach.condition}, before anything was injected",)) if self._breach else None
+        if self._breach is None:
+            self._void(reasons)
+            return
         for belief in self._experiment.beliefs:
-            bound = measure(belief.then, self._intent.indicators).bound
-            self._tell(belief, stopped or Verdict("void", tuple(reasons)), Look(bound=bound))
+            self._unread(belief, Verdict("aborted", (f"stop condition: {self._breach.condition}, before anything was injected",)))
 
-    def _landed(self) -> None:
-        landing = self._result.landing
-        faults = landing_faults(landing, self._experiment)
-        data = landing.to_json() | {"reason": "; ".join(faults)}
-        self._emit("landing", ok=not faults, expected_share=self._experiment.arming.share, **data)
+    def _void(self, reasons: list[str]) -> None:
+        for belief in (one for one in self._experiment.beliefs if one.id not in self._result.verdicts):
+            self._unread(belief, Verdict("void", tuple(reasons)))
 
-    def _decide(self, belief: Belief, lost: list[str]) -> None:
-        look = self._result.looks.get(belief.id, Look())
-        faults = landing_faults(self._result.landing, self._experiment)
+    def _unread(self, belief: Belief, verdict: Verdict) -> None:
+        self._telling.verdict(belief, verdict, Look(bound=measure(belief.then, self._intent.indicators).bound))
+
+    def _decide(self, lost: list[str]) -> None:
+        faults = [*lost, *landing_faults(self._result.landing, self._experiment)]
         if not self._result.rolled_back:
-            faults.append("the rollback is unproven")
-        self._tell(belief, judge(look, [*lost, *faults], self._breach.condition if self._breach else ""), look)
-
-    def _tell(self, belief: Belief, verdict: Verdict, look: Look) -> None:
-        self._result.verdicts[belief.id] = verdict
-        landing = self._result.landing
-        landed = not landing_faults(landing, self._experiment)
-        self._emit(
-            "verdict", belief=belief.id, claim=belief.claim, then=belief.then.text, verdict=verdict.word, reasons=list(verdict.reasons),
-            **look.to_json(), injected=landing.injected, unit=self._intent.workload.unit, environment=self._experiment.environment,
-            versions=self._result.versions, landed=landed, rolled_back=self._result.rolled_back,
-        )  # fmt: skip
-
-    def _phase_ended(self, phase: str, reasons: list[str]) -> list[str]:
-        units, seconds = self._extent
-        self._emit("phase", phase=phase, state="ended", units=units, seconds=seconds, ok=not reasons, reason="; ".join(reasons))
-        return reasons
-
-    def _progress(self, tape: Tape, elapsed_s: float) -> None:
-        lease_s = LEASE_TTL_S - (time.monotonic() - self._renewed) if self._handle else 0.0
-        self._emit(
-            "progress", phase=tape.phase, elapsed_s=elapsed_s, units=len(tape.outcomes), planned=tape.planned,
-            arms=tape.arms(self._experiment.arming.component.name), lease_s=max(0.0, lease_s),
-            log_e={belief: look.evidence() for belief, look in self._result.looks.items()} if tape.phase == "inject" else {},
-        )  # fmt: skip
-
-    def _emit(self, kind: EventKind, **data: Any) -> None:
-        self._sink(Event(kind, {"experiment": self._experiment.id, **data}, time.time()))
+            faults.append(_UNPROVEN)
+        stopped_by = self._result.breach.condition if self._result.breach else ""
+        for belief in self._experiment.beliefs:
+            look = self._result.looks.get(belief.id, Look())
+            self._telling.verdict(belief, judge(look, faults, stopped_by), look)
 
 
 def _first(stops: list[Stop], tape: Tape) -> Breach | None:
     return next((breach for stop in stops if (breach := stop.see(tape.slots())) is not None), None)
+
+
+def _defect(error: Exception) -> RefuteError:
+    return refuse(
+        "REFUTE-DEFECT", "this is a defect in Refute; the run was ended and everything rolled back",
+        exit_code=EXIT_INCONCLUSIVE, seen=f"{type(error).__name__}: {error}", next="refute doctor",
+    )  # fmt: skip

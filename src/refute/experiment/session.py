@@ -16,11 +16,13 @@ from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
 from refute.core.intent import Intent
 from refute.core.link import Message
 from refute.core.outcome import Outcome
+from refute.experiment.armament import to_the_end
 from refute.experiment.cases import Unit, draw_units, read_cases
-from refute.experiment.link import Link, Peer
+from refute.experiment.link import Link
 from refute.experiment.load import MEASURE_S
+from refute.experiment.peer import Peer
 from refute.experiment.tape import Tape
-from refute.safety.process import ProcessIdentity, identity_of
+from refute.safety.process import ProcessIdentity
 
 T = TypeVar("T")
 _JOIN_S = 30.0
@@ -72,9 +74,9 @@ class Session:
 
     async def __aexit__(self, *_exc: object) -> None:
         try:
-            await self._end()
+            await to_the_end(self._end())
         finally:
-            await self.link.__aexit__()
+            await to_the_end(self.link.__aexit__())
 
     @property
     def worker(self) -> Peer:
@@ -110,7 +112,7 @@ class Session:
 
     def holders(self) -> list[ProcessIdentity]:
         """Return the processes in which a fault would live."""
-        return [holder for peer in self.link.live() if (holder := identity_of(peer.pid)) is not None]
+        return [peer.process for peer in self.link.live() if peer.process is not None]
 
     def units(self, phase: str, seed: int) -> Iterator[Unit]:
         """Return the units of a phase, as the worker draws them too."""
@@ -144,6 +146,14 @@ class Session:
     async def halt(self) -> None:
         """Start no more units of this phase; those under way end."""
         await self.worker.ask("halt")
+
+    async def kill(self) -> None:
+        """End the workload's process and its group by force: the last resort where it does not let go of a fault."""
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
     async def _or_death(self, wanted: Awaitable[T]) -> T:
         """Wait for something that the process does, or for the process to die."""
@@ -204,9 +214,7 @@ class Session:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TEARDOWN_S):
                 await process.wait()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # and whatever it has left behind
-        await process.wait()
+        await self.kill()  # and whatever it has left behind
 
     def _failed(self, code: str, what: str, why: str) -> RefuteError:
         ended = self._process is not None and self._process.returncode is not None

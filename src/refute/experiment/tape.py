@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -11,9 +12,13 @@ from refute.core.draws import in_treatment
 from refute.core.outcome import Outcome, Slot
 from refute.experiment.cases import Unit
 
+_GRACE_S = 1.0  # how much later than at its deadline an outcome may be heard of
+
 
 class Tape:
     """Knows every unit's arm before it starts, so that nothing is conditioned on having finished.
+
+    `elapsed_s` is the time since the phase's start, `halted` whether the load was told to start no more units; the run sets both.
 
     Args:
         phase: `check`, `baseline`, `inject` or `recover`.
@@ -28,10 +33,22 @@ class Tape:
         self.phase = phase
         self.planned = planned
         self.started = 0
+        self.elapsed_s = 0.0
+        self.halted = False
         self.outcomes: list[Outcome] = []
+        self._rate_per_s = self._timeout_s = math.inf
         self._slots: list[Slot] = [
             Slot("treatment" if in_treatment(seed, unit.key, cohort) else "control", unit.journey, None) for unit in islice(units, planned)
         ]
+
+    def paced(self, rate_per_s: float, timeout_s: float) -> None:
+        """State when units are due; without it none is ever overdue.
+
+        Args:
+            rate_per_s: units a second from the phase's start.
+            timeout_s: after it a unit counts as failed.
+        """
+        self._rate_per_s, self._timeout_s = rate_per_s, timeout_s
 
     def add(self, started: int, outcomes: list[Outcome]) -> None:
         """Take what the load generator reports.
@@ -48,6 +65,35 @@ class Tape:
     def slots(self) -> list[Slot]:
         """Return the units started so far, in order."""
         return self._slots[: self.started]
+
+    def overdue(self) -> list[Outcome]:
+        """Return a failure for each unit that is past its deadline and has not been heard of, as if it had ended then.
+
+        A unit is due at its place in the plan, whether or not the load generator managed to start it: with open-loop load, a system
+        (or a worker) that hangs fails the units that it keeps waiting. Nothing is due any more where the load was halted.
+        """
+        late_s = self.elapsed_s - self._timeout_s - _GRACE_S
+        due = self.started if self.halted else self.planned
+        return [
+            Outcome("", "", slot.arm, slot.journey, index, index / self._rate_per_s, self._timeout_s, error="timeout")
+            for index, slot in enumerate(self._slots[:due])
+            if slot.outcome is None and index / self._rate_per_s < late_s
+        ]
+
+    def judged(self) -> list[Outcome]:
+        """Return what is known of all units, in the order of their intended start: those that ended, and those that are overdue."""
+        return sorted([*self.outcomes, *self.overdue()], key=lambda outcome: outcome.index)
+
+    def settled(self) -> list[Outcome]:
+        """Return what is known of the first units in order, up to the first that may still end well in time."""
+        late = {outcome.index: outcome for outcome in self.overdue()}
+        known: list[Outcome] = []
+        for index, slot in enumerate(self._slots):
+            outcome = slot.outcome or late.get(index)
+            if outcome is None:
+                break
+            known.append(outcome)
+        return known
 
     def planned_slots(self, arm: Arm, journey: str) -> Iterator[Slot]:
         """Yield all units of one arm, and of one journey where it is named, started or not."""

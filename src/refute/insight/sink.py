@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import TextIO
 
 # One character for one, so that columns stay in line.
@@ -67,3 +69,59 @@ class Sink:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
+
+    def close(self) -> None:
+        """Return once everything is handed on."""
+        self.flush()
+
+
+class Behind(Sink):
+    """A sink that writes in a thread of its own, so that a reader who pauses (a full pipe, Ctrl-S) holds up no run.
+
+    Args:
+        stream: text stream with a file descriptor.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: SimpleQueue[str | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def write(self, text: str) -> int:
+        """Have text written, in order; in vain once the reader is gone."""
+        if text:
+            self._put(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Have what was written handed on."""
+        self._put("")
+
+    def close(self) -> None:
+        """Wait until everything is handed on; a reader who pauses is waited for."""
+        if self._thread is not None:
+            self._waiting.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _put(self, text: str) -> None:
+        if self.gone:
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._hand_on, name="refute-display", daemon=True)
+            self._thread.start()
+        self._waiting.put(text)
+
+    def _hand_on(self) -> None:
+        while (text := self._waiting.get()) is not None:
+            if not self.gone:
+                self._attempt(text)
+
+
+def sink_for(stream: TextIO) -> Sink:
+    """Return the sink for a stream: one that nobody can hold up where there is a reader who could."""
+    try:
+        stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return Sink(stream)
+    return Behind(stream)

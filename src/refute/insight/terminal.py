@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TextIO
 
 from refute.core.events import Event
 from refute.insight.plain import PlainDisplay
-from refute.insight.sink import Sink
+from refute.insight.sink import Sink, sink_for
 
 Mode = Literal["auto", "plain", "json"]
 
@@ -60,6 +60,7 @@ class _Guarded:
 
     def close(self) -> None:
         self._inner.close()
+        self._sink.close()
 
 
 def display(mode: Mode, stream: TextIO) -> Display:
@@ -69,7 +70,7 @@ def display(mode: Mode, stream: TextIO) -> Display:
         mode: `auto` draws on a terminal and writes plain lines elsewhere; `plain` and `json` are what they say.
         stream: text stream, such as standard output.
     """
-    sink = Sink(stream)
+    sink = sink_for(stream)
     return _Guarded(_display(mode, sink), sink)
 
 

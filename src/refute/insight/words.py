@@ -17,7 +17,7 @@ EXIT_WORDS = {
     0: "every tested belief held",
     1: "a belief was refuted",
     2: "usage or bad input",
-    3: "inconclusive or void",
+    3: "inconclusive, void, refused, or not well again",
     4: "a stop condition aborted a run",
     5: "a rollback is unproven: something may still be broken",
     130: "interrupted, and everything was rolled back",
@@ -140,8 +140,10 @@ def landing(data: dict[str, Any]) -> str:
 def rollback(data: dict[str, Any]) -> str:
     """Return the proof that a fault is gone, or what to do by hand."""
     if data["ok"]:
-        return f"proven in {duration(data['seconds'])}: {clean(data['how'])}"
-    return f"unproven after {duration(data['seconds'])} ({clean(data['how'])}): something may still be broken"
+        proof = f"; {clean(data['proof'])}" if data.get("proof") else ""
+        return f"proven in {duration(data['seconds'])}: {clean(data['how'])}{proof}"
+    missing = clean(data.get("proof") or data["how"])
+    return f"unproven after {duration(data['seconds'])} ({missing}): something may still be broken"
 
 
 def counted(side: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Which runs are live on this machine: one a system at a time."""
+"""Which runs are live on this machine: one a system at a time, and any number of programs that are tried."""
 
 from __future__ import annotations
 
@@ -47,17 +47,40 @@ def registered(system: str, experiment: str, state: Path | None = None) -> Itera
     Raises:
         RefuteError: another run on this system is live (`RUN-CONCURRENT`), or the state directory cannot be written (`JOURNAL-…`).
     """
-    directory = _directory(state)
-    make_directory(directory)
-    path = directory / f"{sha256(system.encode()).hexdigest()[:16]}.lock"
-    run = LiveRun(system, experiment, this_process(), time.time())
+    path = _directory(state) / f"{sha256(system.encode()).hexdigest()[:16]}.lock"
+    with _held(path, LiveRun(system, experiment, this_process(), time.time())) as run:
+        yield run
+
+
+@contextmanager
+def accompanied(program: str, state: Path | None = None) -> Iterator[LiveRun]:
+    """Note that a program runs with a fault in it, so that an abort finds it; any number may at once.
+
+    Args:
+        program: what it is called.
+        state: the state directory.
+
+    Raises:
+        RefuteError: the state directory cannot be written (`JOURNAL-…`).
+    """
+    path = _directory(state) / f"try-{os.getpid()}.lock"
+    with _held(path, LiveRun(program, "try", this_process(), time.time())) as run:
+        try:
+            yield run
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(path: Path, run: LiveRun) -> Iterator[LiveRun]:
+    make_directory(path.parent)
     with explained(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise _concurrent(system, path) from None
+                raise _concurrent(run.system, path) from None
             _write(descriptor, run)
         except BaseException:
             os.close(descriptor)

@@ -23,6 +23,7 @@ class Provider(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
+        behave()
         self.rfile.read(int(self.headers["content-length"]))
         message = {"role": "assistant", "content": "forty-two"}
         body = json.dumps(
@@ -44,13 +45,34 @@ class Provider(BaseHTTPRequestHandler):
         return
 
 
+answered_before = itertools.count()
+
+
+def behave() -> None:
+    """Do what TINY_PROVIDER says: `hangs N` and `dies N` from the Nth call on."""
+    what, _, after = os.environ.get("TINY_PROVIDER", "").partition(" ")
+    if what and next(answered_before) >= int(after):
+        if what == "hangs":
+            time.sleep(600)
+        raise ConnectionAbortedError("the provider is down")
+
+
+class QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        return
+
+
 @asynccontextmanager
 async def running():
     global client
     if os.environ.get("TINY_SETUP") == "fails":
         raise RuntimeError("the database is down")
-    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["TINY_PORT"])), Provider)
-    server.daemon_threads = True
+    if os.environ.get("TINY_SETUP") == "slow":
+        note("setting-up")
+        await asyncio.sleep(5)
+    server = QuietServer(("127.0.0.1", int(os.environ["TINY_PORT"])), Provider)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     client = openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{os.environ['TINY_PORT']}/v1", api_key="canary-key", max_retries=0)
     try:
@@ -83,6 +105,55 @@ async def careful_answer(case: dict) -> str:
         return "forty-two"
 
 
+@asynccontextmanager
+async def nothing_running():
+    """The provider is down."""
+    global client
+    client = openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{os.environ['TINY_PORT']}/v1", api_key="canary-key", max_retries=0)
+    yield
+
+
+limited = False
+
+
+async def scarring_answer(case: dict) -> str:
+    """Once there has been a rate limit nobody is answered any more when it is over."""
+    if limited and case["occurrence"].startswith("recover"):
+        raise RuntimeError("circuit breaker is open")
+    return await noting_answer(case)
+
+
+async def careful_scarring_answer(case: dict) -> str:
+    try:
+        return await scarring_answer(case)
+    except openai.APIError:
+        return "forty-two"
+
+
+async def noting_answer(case: dict) -> str:
+    global limited
+    try:
+        return await answer(case)
+    except openai.RateLimitError:
+        limited = True
+        raise
+
+
+async def stuck_answer(case: dict) -> str:
+    """Blocks its event loop for ever, and with it all units."""
+    time.sleep(600)  # noqa: ASYNC251 - as people do
+    return "forty-two"
+
+
+async def stubborn_answer(case: dict) -> str:
+    """Does not heed its time limit."""
+    while True:
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            continue
+
+
 async def broken_answer(case: dict) -> str:
     raise ZeroDivisionError
 
@@ -95,6 +166,16 @@ async def _in_a_thread(case: dict) -> str:
     async with openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{os.environ['TINY_PORT']}/v1", api_key="k", max_retries=0) as own:
         reply = await own.chat.completions.create(model="tiny", messages=[{"role": "user", "content": case["question"]}])
     return reply.choices[0].message.content
+
+
+async def deaf_answer_of_a_pool(case: dict) -> str:
+    """Calls the model through urllib3, on which requests stands."""
+    import urllib3
+
+    pool = urllib3.PoolManager(retries=False)
+    url = f"http://127.0.0.1:{os.environ['TINY_PORT']}/v1/chat/completions"
+    await asyncio.to_thread(lambda: pool.request("POST", url, body=b"{}", headers={"content-type": "application/json"}).data)
+    return "forty-two"
 
 
 async def deaf_answer(case: dict) -> str:

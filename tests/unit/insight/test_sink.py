@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 from story import Story
@@ -85,3 +87,17 @@ def test_rich_is_imported_only_for_a_terminal():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_reader_who_pauses_holds_up_nobody_and_gets_all_of_it_in_order():
+    read, write = os.pipe()
+    shown = display("json", os.fdopen(write, "w"))
+    for number in range(3000):
+        shown.see(Event("problem", {"what": "x" * 100, "number": number}))
+    closing = threading.Thread(target=shown.close)
+    closing.start()
+    with os.fdopen(read) as stream:
+        numbers = [json.loads(next(stream))["number"] for _ in range(3000)]
+    closing.join(10)
+    assert numbers == list(range(3000))
+    assert not closing.is_alive()

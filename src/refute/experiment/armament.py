@@ -1,0 +1,164 @@
+"""One fault's way from `intended` to `verified`: journal, link and lease together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from refute.core.arming import Arming, Handle, Landing
+from refute.core.errors import Problem, RefuteError
+from refute.experiment.design import LEASE_TTL_S
+from refute.experiment.link import Link
+from refute.experiment.peer import Proof
+from refute.injectors.registry import choose
+from refute.safety.journal import Journal, State
+from refute.safety.process import ProcessIdentity
+
+T = TypeVar("T")
+_RENEW_S = LEASE_TTL_S / 3
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """What became of a fault that was to be removed.
+
+    Attributes:
+        proof: whether it is gone, and by what.
+        why: it was removed.
+        seconds: that took.
+        landing: what it had delivered.
+        unnoted: what the journal could not write down of it.
+    """
+
+    proof: Proof
+    why: str
+    seconds: float
+    landing: Landing
+    unnoted: tuple[Problem, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the data of a `rollback` event."""
+        pids = " ".join(map(str, self.proof.left))
+        by_hand = "" if self.proof else f"kill {pids}, then: refute recover" if pids else "refute recover"
+        return {"ok": self.proof.proven, "seconds": self.seconds, "how": self.why, "proof": self.proof.how, "remove_by_hand": by_hand}
+
+
+class Armament:
+    """Arms what joins a link, one fault at a time, with the rollback journal one step ahead.
+
+    Args:
+        journal: the rollback journal.
+        link: to the processes.
+    """
+
+    def __init__(self, journal: Journal, link: Link) -> None:
+        """Arm nothing yet."""
+        self._journal = journal
+        self._link = link
+        self._handle: Handle | None = None
+        self._renewed = 0.0
+        self._renew = link.renew
+
+    @property
+    def lease_s(self) -> float:
+        """Seconds that the lease lasts from now; 0 where nothing is armed."""
+        return max(0.0, LEASE_TTL_S - (time.monotonic() - self._renewed)) if self._handle else 0.0
+
+    async def arm(self, arming: Arming, experiment: str, holders: Sequence[ProcessIdentity]) -> None:
+        """Write the fault down, arm every process that has joined, and those that join later.
+
+        Args:
+            arming: the fault, aimed.
+            experiment: its id.
+            holders: processes in which it will live.
+
+        Raises:
+            RefuteError: it cannot be written down, and nothing is armed; or a process refused, and `roll_back` is due.
+        """
+        handle = self._intend(arming, experiment, holders)
+        await self._link.arm([handle], LEASE_TTL_S)
+        self.applied()
+
+    def arm_joining(self, arming: Arming, experiment: str) -> None:
+        """Write the fault down and arm every process that joins from now on, before its first line; none of them must last.
+
+        Raises:
+            RefuteError: it cannot be written down, and nothing will be armed.
+        """
+        self._link.arm_joining([self._intend(arming, experiment, ())], LEASE_TTL_S)
+        self._renew = self._link.renew_live
+
+    def applied(self) -> None:
+        """Write down that it is there.
+
+        Raises:
+            RefuteError: that cannot be written; `roll_back` is due.
+        """
+        if self._handle is not None:
+            self._journal.advance(self._handle, "applied")
+
+    def _intend(self, arming: Arming, experiment: str, holders: Sequence[ProcessIdentity]) -> Handle:
+        handle = choose(arming).prepare(arming)
+        self._journal.advance(handle, "intended", experiment=experiment, holders=holders)
+        self._handle, self._renewed = handle, time.monotonic()
+        return handle
+
+    async def keep(self) -> None:
+        """Renew the lease where it is time to.
+
+        Raises:
+            RefuteError: it had ended, or a process is lost.
+        """
+        if self._handle is not None and time.monotonic() - self._renewed >= _RENEW_S:
+            self._renewed = time.monotonic()
+            await self._renew(LEASE_TTL_S)
+
+    async def roll_back(self, why: str) -> Rollback | None:
+        """Remove what is armed and prove it; None where nothing is armed. Call it through `to_the_end`.
+
+        What cannot be proven stays armed as far as this knows, so that it can be tried again.
+
+        Args:
+            why: in words.
+        """
+        handle = self._handle
+        if handle is None:
+            return None
+        start = time.perf_counter()
+        proof = await self._link.disarm()
+        unnoted = self._noted(handle, ["rolled_back", "verified"] if proof else ["rolled_back"])
+        if proof:
+            self._handle = None
+        return Rollback(proof, why, time.perf_counter() - start, self._link.landed(handle), unnoted)
+
+    def _noted(self, handle: Handle, states: Sequence[State]) -> tuple[Problem, ...]:
+        """Advance the journal; what it cannot write changes nothing about the fault."""
+        try:
+            for state in states:
+                self._journal.advance(handle, state)
+        except RefuteError as error:
+            return error.problems
+        return ()
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Finish work even where its caller is cancelled meanwhile; the caller is cancelled after it.
+
+    Args:
+        work: what must not be left half done, and ends by itself.
+    """
+    task = asyncio.ensure_future(work)
+    interrupted: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            interrupted = error
+    if interrupted is not None:
+        if not task.cancelled() and task.exception() is not None:
+            raise interrupted from task.exception()
+        raise interrupted
+    return task.result()
