@@ -105,14 +105,14 @@ MENTIONED = sorted(
 
 def parsed(arguments, *, whole=True):
     """Parse as click does; what it hands over, the verb's function must take. What is not whole may lack arguments."""
-    context, command = click.Context(group), group
+    context, command = click.Context(group, **group.context_settings), group
     while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
         name, *arguments = arguments
         found = command.get_command(context, name)
         assert found is not None, name
         command = found
     if "--help" not in arguments:
-        context = command.make_context("refute", list(arguments), resilient_parsing=not whole)
+        context = command.make_context("refute", list(arguments), parent=context, resilient_parsing=not whole)
         assert command.callback is not None
         assert set(context.params) <= set(inspect.signature(inspect.unwrap(command.callback)).parameters)
 

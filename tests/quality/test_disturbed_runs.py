@@ -10,7 +10,7 @@ import pytest
 from refute.stats import AbsoluteStop, RatioTest, RelativeStop, RelativeTest
 from refute.stats.mean import FRACTIONS as MEAN_FRACTIONS
 from refute.stats.relative import _FRACTIONS as RELATIVE_FRACTIONS
-from support.simulation import ALPHA, RUNS, bets, crossed, crossings, relative_edges, share_of, within
+from support.simulation import ALPHA, RUNS, bets, crossed, crossings, relative_edges, share_of, stopped_by_treatment, within
 
 CASES = 200  # each ends alike whenever it is asked at one rate; a unit draws any of them
 UNITS = 150
@@ -100,7 +100,7 @@ def told_late(watches, share, treated, breaches, finished):
 
 @pytest.mark.parametrize(("control", "bound", "share"), [(0.05, 0.1, 0.2), (0.2, 0.05, 0.5)])
 def test_false_stops_and_verdicts_of_relative_criteria(control, bound, share):
-    treated, breaches, finished = two_arms([33, round(100 * control), round(100 * bound)], control, bound, share, 60)
+    treated, breaches, finished = two_arms([33, round(100 * control), round(100 * bound)], control, bound, share, 40)
     found = {"stopped": 0, "refuted": 0, "held": 0}
     for row in zip(treated.tolist(), breaches.astype(float).tolist(), finished.tolist(), strict=True):
         stop, verdict = RelativeStop(bound, ALPHA).watch(), RelativeTest(bound, ALPHA).watch()
@@ -159,21 +159,6 @@ def quantile_stops(seed, treatment, control, units=QUANTILE["units"]):
     treated = generator.random((RUNS, units)) < share
     slow = (generator.random((RUNS, units)) < np.where(treated, treatment, control)).astype(float)
     above = np.where(treated, (slow - limit) / limit, 0.0)  # control does not bet
-    alone = absolute(above, treated, MEAN_FRACTIONS)
+    alone = stopped_by_treatment(above, treated, MEAN_FRACTIONS)
     beside = crossed(bets(relative_edges(treated, slow, share, 0.0, 0.1), RELATIVE_FRACTIONS, restarts=True)[1], units)
     return alone & beside
-
-
-def absolute(edges, treated, fractions):
-    """Restarting bets on the treatment units alone, whose number differs from run to run."""
-    fractions = np.array(fractions)
-    wealth, largest = np.zeros((len(edges), len(fractions))), np.ones(len(edges))
-    place = np.zeros(len(edges))
-    for i in range(edges.shape[1]):
-        joining = np.where(place == 0, 0.5, 0.5 / np.maximum(1, place * (place + 1)))
-        played = (wealth + joining[:, None]) * (1.0 + fractions * edges[:, i, None])
-        wealth = np.where(treated[:, i, None], played, wealth)
-        total = wealth.mean(axis=1) + 0.5 / (place + 1)
-        largest = np.where(treated[:, i], np.maximum(largest, total), largest)
-        place += treated[:, i]
-    return largest >= 1 / ALPHA

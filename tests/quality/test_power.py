@@ -11,7 +11,7 @@ import pytest
 from refute.stats import RatioTest, p_meets
 from refute.stats.mean import FRACTIONS as MEAN_FRACTIONS
 from refute.stats.relative import _FRACTIONS as RELATIVE_FRACTIONS
-from support.simulation import ALPHA, RUNS, bets, crossed, crossings, relative_edges, share_of
+from support.simulation import ALPHA, RUNS, bets, crossed, crossings, relative_edges, share_of, stopped_by_treatment
 
 UNITS, SHARE, USUAL = 400, 0.2, 0.05
 
@@ -27,23 +27,15 @@ def relative_stop(treatment, breaches, bound):
     return crossed(bets(edges, RELATIVE_FRACTIONS, restarts=True)[1], UNITS)
 
 
-def of_treatment(treatment, breaches, found):
-    """Apply a test to the treatment units of each run."""
-    return np.array([found(row[treated]) for row, treated in zip(breaches, treatment, strict=True)])
-
-
-def absolute_stop(bound):
-    def fired(row):
-        edges = (row[None].astype(float) - bound) / bound
-        return bool(bets(edges, MEAN_FRACTIONS, restarts=True)[1][0] <= len(row))
-
-    return fired
+def absolute_stop(treatment, breaches, bound):
+    return stopped_by_treatment(np.where(treatment, (breaches - bound) / bound, 0.0), treatment, MEAN_FRACTIONS)
 
 
 def refuted(treatment, breaches, bound):
     """Whether the evidence against a belief crosses, and whether control provably meets the bound, without which the run is void."""
     test = RatioTest(bound, ALPHA)
-    crossing = of_treatment(treatment, breaches, lambda row: bool(crossings(row[None], test)[0][0] <= len(row)))
+    fewest = np.array([UNITS + 1 if refuting is None else refuting for _, refuting in test.boundaries(UNITS)])
+    crossing = (np.cumsum(breaches & treatment, axis=1) >= fewest[np.cumsum(treatment, axis=1)]).any(axis=1)
     spared = [(int(row[~treated].sum()), int((~treated).sum())) for row, treated in zip(breaches, treatment, strict=True)]
     return crossing, crossing & np.array([p_meets(*counts, bound) >= 0.95 for counts in spared])
 
@@ -77,9 +69,9 @@ def test_what_catches_a_rise_from_5_to_25_percent():
     treatment, breaches = simulated(0.25)
     caught = {
         "the harm signal": share_of(harm_signal(treatment, breaches)),
-        "stop: answered < 95%": share_of(of_treatment(treatment, breaches, absolute_stop(0.05))),
-        "stop: answered < 90%": share_of(of_treatment(treatment, breaches, absolute_stop(0.10))),
-        "stop: answered < 85%": share_of(of_treatment(treatment, breaches, absolute_stop(0.15))),
+        "stop: answered < 95%": share_of(absolute_stop(treatment, breaches, 0.05)),
+        "stop: answered < 90%": share_of(absolute_stop(treatment, breaches, 0.10)),
+        "stop: answered < 85%": share_of(absolute_stop(treatment, breaches, 0.15)),
         "refuted: answered worse by <= 2 points": share_of(relative_verdict(treatment, breaches, 0.02)),
     }
     for bound in (0.05, 0.08, 0.10):
@@ -115,7 +107,7 @@ def test_a_larger_rise_is_caught_by_a_wider_bound(treated_rate, bound, at_least)
 def test_equal_arms_are_not_caught():
     treatment, breaches = simulated(USUAL)
     assert share_of(relative_stop(treatment, breaches, 0.0)) <= ALPHA
-    assert share_of(of_treatment(treatment, breaches, absolute_stop(0.05))) <= ALPHA
+    assert share_of(absolute_stop(treatment, breaches, 0.05)) <= ALPHA
     assert share_of(harm_signal(treatment, breaches)) <= ALPHA
 
 

@@ -59,3 +59,18 @@ def relative_edges(treatment, breaches, share, bound, baseline, *, worse=True):
 
 def share_of(reached):
     return float(np.mean(reached))
+
+
+def stopped_by_treatment(edges, treated, fractions):
+    """Restarting bets on the treatment units alone, whose number differs from run to run."""
+    fractions = np.array(fractions)
+    wealth, largest = np.zeros((len(edges), len(fractions))), np.ones(len(edges))
+    place = np.zeros(len(edges))
+    for i in range(edges.shape[1]):
+        joining = np.where(place == 0, 0.5, 0.5 / np.maximum(1, place * (place + 1)))
+        played = (wealth + joining[:, None]) * (1.0 + fractions * edges[:, i, None])
+        wealth = np.where(treated[:, i, None], np.minimum(played, 1e300), wealth)
+        total = wealth.mean(axis=1) + 0.5 / (place + 1)
+        largest = np.where(treated[:, i], np.maximum(largest, total), largest)
+        place += treated[:, i]
+    return largest >= 1 / ALPHA
