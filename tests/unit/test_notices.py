@@ -36,7 +36,7 @@ def hook():
 
 def tell(url, *notices, moments=MOMENTS):
     failed = []
-    with Notices((Receiver("json", url, "HOOK", frozenset(moments)),), failed.append) as told:
+    with Notices((Receiver("webhook", url, "HOOK", frozenset(moments)),), failed.append) as told:
         for notice in notices:
             told.tell(notice)
     return failed

@@ -1,7 +1,7 @@
 import pytest
 
 from refute.core.errors import RefuteError
-from refute.safety.objectives import Objective, read_objectives
+from refute.intent.objectives import Objective, read_objectives
 
 SLOTH = """\
 version: "prometheus/v1"

@@ -109,6 +109,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         ("In a long and in a short window at once, more of the error budget is spent than would last. An experiment would add to it."),
         "Wait until the burn rate is below 1, or mend what burns.",
     ),
+    "GATE-FREEZE": (
+        "A freeze",
+        "The environment states days on which nothing may run, and this run would begin or end on one.",
+        "Run it after the freeze.",
+    ),
     "GATE-GUARDIAN": (
         "A fault that outlives its process",
         (
@@ -116,6 +121,11 @@ CODES: dict[str, tuple[str, str, str]] = {
             "guardian that outlives the runner and does so."
         ),
         "Use a fault that ends with its lease; `refute faults` lists what there is.",
+    ),
+    "GATE-WINDOW": (
+        "Outside the hours",
+        "The environment states hours in which experiments may run, and this one would begin or end outside them.",
+        "Run it within the hours, or make it shorter (`blast_radius.duration`).",
     ),
     "INJECTOR-NONE": (
         "Nothing can inject this",
@@ -316,16 +326,6 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Another run on this system is live",
         "Two experiments on one system at once would each see the other's faults, and neither verdict would mean anything.",
         "Wait for the other one, or stop it with `refute abort`.",
-    ),
-    "SLO-FILE": (
-        "A file of objectives cannot be read",
-        "The file is neither OpenSLO (`openslo/v1`) nor Sloth (`prometheus/v1`), or lacks what they demand.",
-        "Correct it; the message says what is wrong.",
-    ),
-    "SLO-NONE": (
-        "No objective over events",
-        "Refute spends error budgets of good and bad events; the file holds none such.",
-        "Name a file with a ratio of events.",
     ),
     "SLO-PROMETHEUS": (
         "The burn rate is not known",

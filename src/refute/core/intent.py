@@ -10,6 +10,7 @@ from refute.core.arming import Draw
 from refute.core.criterion import Criterion
 from refute.core.system import Component, Hazard
 from refute.core.units import Money
+from refute.core.windows import Freeze, Window
 
 Stake = Literal["low", "medium", "high", "severe"]
 IndicatorKind = Literal["ratio", "latency", "score", "cost"]
@@ -171,11 +172,45 @@ class ErrorBudget:
         objective: share of good events, in (0, 1).
         window_s: over which it is counted.
         spend: share of the budget that experiments may spend, in (0, 1].
+        queries: of bad and of all events in PromQL, `$window` where their range goes; empty where none are known.
+        prometheus: URL of the server that answers them, or "".
     """
 
     objective: float
     window_s: float
     spend: float
+    queries: tuple[str, ...] = ()
+    prometheus: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """Whose signed yes a run needs.
+
+    Attributes:
+        need: how many people.
+        signers: OpenSSH `allowed_signers` file.
+        not_author: whether whoever starts the run does not count.
+    """
+
+    need: int
+    signers: Path
+    not_author: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Somebody who is told of runs.
+
+    Attributes:
+        shape: `slack`, `pagerduty` or `webhook`.
+        variable: environment variable that holds the address.
+        moments: of `started`, `stopped`, `aborted`, `unproven`.
+    """
+
+    shape: Literal["slack", "pagerduty", "webhook"]
+    variable: str
+    moments: frozenset[Literal["started", "stopped", "aborted", "unproven"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +221,17 @@ class Environment:
         name: unique.
         allow: hazards allowed.
         blast_radius: what may be risked here, tightened already; None where nothing was tightened.
+        approvals: whose yes is needed, None for nobody's.
+        windows: hours in which experiments may run; empty for any.
+        freezes: days on which none may.
     """
 
     name: str
     allow: frozenset[Hazard]
     blast_radius: BlastRadius | None = None
+    approvals: Approvals | None = None
+    windows: tuple[Window, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +249,7 @@ class Intent:
         blast_radius: how much may be risked.
         beliefs: by id.
         environments: by name.
+        notify: who is told of runs.
         alpha: error rate a side of a verdict.
         digest: SHA-256 of the files' content, hexadecimal.
         raw: as loaded, for the record.
@@ -223,6 +265,7 @@ class Intent:
     stop_when: tuple[Criterion, ...] = ()
     blast_radius: BlastRadius = field(default_factory=BlastRadius)
     environments: dict[str, Environment] = field(default_factory=dict)
+    notify: tuple[Notify, ...] = ()
     alpha: float = 0.05
     digest: str = ""
     raw: dict[str, Any] = field(default_factory=dict)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from refute.core.arming import Draw
+from refute.core.errors import RefuteError
 from refute.core.intent import (
+    Approvals,
     Belief,
     BlastRadius,
     Environment,
@@ -15,6 +17,7 @@ from refute.core.intent import (
     IndicatorKind,
     Intent,
     Journey,
+    Notify,
     System,
     When,
     Workload,
@@ -23,10 +26,12 @@ from refute.core.system import HAZARDS, Component, Hazard
 from refute.intent import shape as shapes
 from refute.intent.document import Document
 from refute.intent.magnitudes import UnreadableError, magnitude_of
+from refute.intent.objectives import objective_at
 
 PRODUCTION = frozenset({"production", "prod", "live"})
 NEVER_IN_PRODUCTION: frozenset[Hazard] = frozenset({"state_write", "data_exposure"})
 
+_RECEIVERS: tuple[Literal["slack", "pagerduty", "webhook"], ...] = ("slack", "pagerduty", "webhook")
 _KINDS: tuple[IndicatorKind, ...] = ("ratio", "latency", "score", "cost")
 
 
@@ -40,7 +45,7 @@ def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict
         units: unit of the magnitude by fault, for those that have one.
         digest: SHA-256 of the files' content.
     """
-    radius = _blast_radius(shape.blast_radius, BlastRadius())
+    radius = _blast_radius(shape.blast_radius, BlastRadius(), path.parent)
     owner = shape.system.owner or ""
     beliefs = [_belief(about, document.where(("beliefs", number)), owner, units) for number, about in enumerate(shape.beliefs)]
     return Intent(
@@ -53,7 +58,8 @@ def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict
         steady_holds=tuple(shape.steady_state.holds),
         stop_when=tuple(shape.stop_when),
         blast_radius=radius,
-        environments={name: _environment(name, about, radius) for name, about in shape.environments.items()},
+        environments={name: _environment(name, about, radius, path.parent) for name, about in shape.environments.items()},
+        notify=tuple(_notify(about) for about in shape.notify),
         alpha=shape.verdict.alpha,
         digest=digest,
         raw=document.data,
@@ -113,7 +119,7 @@ def _belief(about: shapes.BeliefShape, where: str, owner: str, units: dict[str, 
     )
 
 
-def _blast_radius(about: shapes.BlastRadiusShape, base: BlastRadius) -> BlastRadius:
+def _blast_radius(about: shapes.BlastRadiusShape, base: BlastRadius, folder: Path) -> BlastRadius:
     """Return the bounds that are stated, with the base's where none are; what is off limits adds up."""
     budget = about.error_budget
     stated: dict[str, Any] = {
@@ -121,15 +127,36 @@ def _blast_radius(about: shapes.BlastRadiusShape, base: BlastRadius) -> BlastRad
         "units": about.units,
         "duration_s": about.duration,
         "hosts": None if about.hosts is None else frozenset(about.hosts),
-        "error_budget": None if budget is None else ErrorBudget(budget.objective, budget.window, budget.spend),
+        "error_budget": None if budget is None else _error_budget(budget, folder),
         "never": base.never | frozenset(about.never),
     }
     return BlastRadius(**{name: getattr(base, name) if value is None else value for name, value in stated.items()})
 
 
-def _environment(name: str, about: shapes.EnvironmentShape, base: BlastRadius) -> Environment:
+def _error_budget(about: shapes.ErrorBudgetShape, folder: Path) -> ErrorBudget | None:
+    """Return the budget; None where its file cannot be used, which the checks tell."""
+    if about.slo is None:
+        assert about.objective is not None
+        assert about.window is not None
+        return ErrorBudget(about.objective, about.window, about.spend)
+    try:
+        stated = objective_at(folder, about.slo)
+    except RefuteError:
+        return None
+    return ErrorBudget(stated.objective, stated.window_s, about.spend, (stated.bad, stated.total), about.prometheus or "")
+
+
+def _notify(about: shapes.NotifyShape) -> Notify:
+    shape = next(shape for shape in _RECEIVERS if getattr(about, shape) is not None)
+    return Notify(shape, str(getattr(about, shape)), frozenset(about.tell))
+
+
+def _environment(name: str, about: shapes.EnvironmentShape, base: BlastRadius, folder: Path) -> Environment:
     allow = default_hazards(name) if about.allow is None else frozenset(about.allow)
-    return Environment(name, allow, None if about.blast_radius is None else _blast_radius(about.blast_radius, base))
+    radius = None if about.blast_radius is None else _blast_radius(about.blast_radius, base, folder)
+    asked = about.approvals
+    approvals = None if asked is None else Approvals(asked.need, folder / asked.signers, asked.not_ == "author")
+    return Environment(name, allow, radius, approvals, about.windows, about.freezes)
 
 
 def default_hazards(environment: str) -> frozenset[Hazard]:

@@ -386,4 +386,39 @@ CODES: dict[str, tuple[str, str, str]] = {
         "The module does work when it is imported, such as starting a server.",
         "Move that work under `if __name__ == '__main__':` or into `workload.setup`.",
     ),
+    "SLO-FILE": (
+        "A file of objectives cannot be read",
+        "The file is neither OpenSLO (`openslo/v1`) nor Sloth (`prometheus/v1`), or lacks what they demand.",
+        "Correct it; the message says what is wrong.",
+    ),
+    "SLO-NONE": (
+        "No objective over events",
+        "Refute spends error budgets of good and bad events; the file holds none such.",
+        "Name a file with a ratio of events.",
+    ),
+    "SLO-NAME": (
+        "Which objective?",
+        "The file holds several objectives, or none of that name.",
+        "Name one as `FILE#NAME`.",
+    ),
+    "APPROVAL-SIGNERS": (
+        "Nobody may approve",
+        "`signers` names a file in OpenSSH's `allowed_signers` format, one principal and key a line; it does not exist.",
+        "Make it with one line a person: `ada@example.org ssh-ed25519 AAAA…`.",
+    ),
+    "BUDGET-STATED": (
+        "An error budget stated in part, or twice",
+        "What was promised stands either here, as `objective` and `window`, or in an OpenSLO or Sloth file that `slo` names.",
+        "State one of them; `prometheus` needs the queries of an `slo`.",
+    ),
+    "FREEZE-SYNTAX": (
+        "A freeze that cannot be read",
+        "A freeze names its first and its last day and a time zone.",
+        "Write it as `2026-12-20 to 2027-01-02 Europe/Berlin`.",
+    ),
+    "WINDOW-SYNTAX": (
+        "Hours that cannot be read",
+        "A window names days of the week, hours and a time zone.",
+        "Write it as `Mon-Thu 09:00-16:00 Europe/Berlin`.",
+    ),
 }

@@ -14,6 +14,7 @@ from refute.intent.values import (
     Confidence,
     CriterionText,
     Duration,
+    Freezes,
     MagnitudeText,
     Name,
     Objective,
@@ -25,6 +26,7 @@ from refute.intent.values import (
     StakeOrMoney,
     Text,
     Url,
+    Windows,
     Words,
     mistake,
 )
@@ -122,9 +124,24 @@ class SteadyStateShape(Part):
 class ErrorBudgetShape(Part):
     """A service-level objective's budget."""
 
-    objective: Objective = Field(description="Share of good events that was promised.")
-    window: Duration = Field(description="Over which it is counted.")
+    objective: Objective | None = Field(default=None, description="Share of good events that was promised; required without `slo`.")
+    window: Duration | None = Field(default=None, description="Over which it is counted; required without `slo`.")
     spend: PositiveShare = Field(description="Share of the budget that experiments may spend.")
+    slo: Text | None = Field(
+        default=None, description="OpenSLO or Sloth file that states objective, window and queries; `FILE#NAME` for one of several."
+    )
+    prometheus: Url | None = Field(default=None, description="Server that is asked how quickly the budget burns, before a run.")
+
+    @model_validator(mode="after")
+    def _is_stated_once(self) -> ErrorBudgetShape:
+        stated = [name for name in ("objective", "window") if getattr(self, name) is not None]
+        if self.slo is None and len(stated) < 2:
+            raise mistake("BUDGET-STATED", "does not say what was promised", allowed="`objective` and `window`, or `slo`")
+        if self.slo is not None and stated:
+            raise mistake("BUDGET-STATED", "says twice what was promised", allowed="`objective` and `window`, or `slo`")
+        if self.prometheus is not None and self.slo is None:
+            raise mistake("BUDGET-STATED", "has no queries to ask Prometheus", allowed="`slo` beside `prometheus`")
+        return self
 
 
 class BlastRadiusShape(Part):
@@ -138,6 +155,27 @@ class BlastRadiusShape(Part):
     hosts: list[Text] | None = Field(default=None, description="Hosts to which load may be sent; loopback where not stated.")
 
 
+class ApprovalsShape(Part):
+    """Whose signed yes a run needs."""
+
+    need: Annotated[int, Field(ge=1, le=20)] = Field(default=1, description="How many people.")
+    not_: Literal["author"] | None = Field(default=None, alias="not", description="`author`: whoever starts the run does not count.")
+    signers: Text = Field(description="OpenSSH `allowed_signers` file of those who may say yes.")
+
+
+class NotifyShape(Part):
+    """Who is told of runs; addresses are secrets and stand in environment variables."""
+
+    exactly_one_of: ClassVar[tuple[str, ...]] = ("slack", "pagerduty", "webhook")
+
+    slack: Name | None = Field(default=None, description="Environment variable that holds a Slack webhook's URL.")
+    pagerduty: Name | None = Field(default=None, description="Environment variable that holds a PagerDuty routing key.")
+    webhook: Name | None = Field(default=None, description="Environment variable that holds the URL that plain JSON is posted to.")
+    tell: list[Literal["started", "stopped", "aborted", "unproven"]] = Field(
+        default=["started", "stopped", "aborted", "unproven"], description="What of."
+    )
+
+
 class EnvironmentShape(Part):
     """Where the system runs; it may only tighten what the file allows."""
 
@@ -145,8 +183,9 @@ class EnvironmentShape(Part):
         default=None, description="Hazards allowed here; where not stated all, in production those that a rollback undoes."
     )
     blast_radius: BlastRadiusShape | None = Field(default=None, description="Tighter bounds here.")
-    approvals: Annotated[Any, Reserved("approvals by other people")] = None
-    windows: Annotated[Any, Reserved("windows of time in which experiments may run")] = None
+    approvals: ApprovalsShape | None = Field(default=None, description="Whose signed yes a run needs here.")
+    windows: Windows = Field(default=(), description="Hours in which experiments may run, with their zone; at any time where not stated.")
+    freezes: Freezes = Field(default=(), description="Days on which none may run.")
     stop_when: Annotated[Any, Reserved("stop conditions of an environment", "`stop_when` at the top")] = None
 
 
@@ -200,6 +239,7 @@ class IntentShape(Part):
     steady_state: SteadyStateShape = Field(default=SteadyStateShape(), description="What must hold with no fault.")
     stop_when: list[CriterionText] = Field(default=[], description="Bounds that end an experiment at once.")
     blast_radius: BlastRadiusShape = Field(default=BlastRadiusShape(), description="How much may be risked.")
+    notify: list[NotifyShape] = Field(default=[], description="Who is told when a run starts, stops, or goes wrong.")
     environments: dict[Name, EnvironmentShape] = Field(default={}, description="Where the system runs, by name.")
     beliefs: list[BeliefShape] = Field(min_length=1, description="What you believe.")
     verdict: VerdictShape = Field(default=VerdictShape(), description="How verdicts are reached.")

@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from refute.core import units
 from refute.core.criterion import GRAMMAR, Criterion, CriterionError, parse_criterion
 from refute.core.units import Money
+from refute.core.windows import Freeze, Window, WindowError, parse_freeze, parse_window
 
 _STAKES = ("low", "medium", "high", "severe")
 _NUMBER = r"[+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
@@ -145,6 +146,26 @@ CriterionText = Annotated[
     PlainValidator(_criterion),
     WithJsonSchema({"type": "string", "pattern": "[<>]", "examples": ["answered >= 95%", "latency p95 worse by <= 1 s"]}),
 ]
+
+
+def _windows(parse: Callable[[str], Any], code: str) -> PlainValidator:
+    def validate(value: Any) -> tuple[Any, ...]:
+        texts = value if isinstance(value, list) else [value]
+        try:
+            return tuple(parse(text if isinstance(text, str) else "") for text in texts)
+        except WindowError as error:
+            raise mistake(code, "is no time in which experiments may or may not run", allowed=str(error)) from None
+
+    return PlainValidator(validate)
+
+
+def _one_or_more(example: str) -> WithJsonSchema:
+    text = {"type": "string"}
+    return WithJsonSchema({"anyOf": [text, {"type": "array", "items": text}], "examples": [example]})
+
+
+Windows = Annotated[tuple[Window, ...], _windows(parse_window, "WINDOW-SYNTAX"), _one_or_more("Mon-Thu 09:00-16:00 Europe/Berlin")]
+Freezes = Annotated[tuple[Freeze, ...], _windows(parse_freeze, "FREEZE-SYNTAX"), _one_or_more("2026-12-20 to 2027-01-02 UTC")]
 
 
 def _stake(value: Any) -> Any:

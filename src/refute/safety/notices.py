@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from refute.core.errors import refuse
 
-Shape = Literal["slack", "pagerduty", "json"]
+Shape = Literal["slack", "pagerduty", "webhook"]
 Moment = Literal["started", "stopped", "aborted", "unproven"]
 MOMENTS: tuple[Moment, ...] = ("started", "stopped", "aborted", "unproven")
 
@@ -59,7 +59,7 @@ class Notice:
         """
         if shape == "slack":
             return {"text": f"{_MARK[self.moment]} *Refute* {self._where()}: {self.text}"}
-        if shape == "json":
+        if shape == "webhook":
             names = ("moment", "run", "system", "environment", "text")
             return {"source": "refute", **{name: getattr(self, name) for name in names}}
         payload = {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from refute.core.errors import Problem
+from refute.core.errors import Problem, RefuteError
 from refute.core.hosts import may_load, widened
 from refute.core.intent import BlastRadius, Intent
 from refute.core.units import show_seconds, show_share
@@ -14,6 +14,7 @@ from refute.faults.spec import Fault
 from refute.intent.build import NEVER_IN_PRODUCTION, PRODUCTION
 from refute.intent.checks.subject import Subject
 from refute.intent.document import Steps, listed
+from refute.intent.objectives import objective_at
 from refute.intent.shape import BlastRadiusShape
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*")
@@ -24,6 +25,7 @@ def check_safety(subject: Subject) -> Iterator[Problem]:
     yield from _hosts(subject)
     yield from _environments(subject)
     yield from _hazards(subject)
+    yield from _named_files(subject)
 
 
 def refused_in(intent: Intent, environment: str, faults: Mapping[str, Fault]) -> dict[str, Problem]:
@@ -85,6 +87,37 @@ def _environments(subject: Subject) -> Iterator[Problem]:
             yield subject.problem("HAZARD-PRODUCTION", what, ("environments", name, "allow"), ", ".join(loose), allowed=allowed)
         if about.blast_radius is not None:
             yield from _looser(subject, name, about.blast_radius, subject.intent.blast_radius)
+            yield from _looser_budget(subject, name)
+
+
+def _looser_budget(subject: Subject, name: str) -> Iterator[Problem]:
+    tightened, limits = subject.intent.environments[name].blast_radius, subject.intent.blast_radius.error_budget
+    budget = tightened.error_budget if tightened is not None else None
+    if budget and limits and (1 - budget.objective) * budget.spend > (1 - limits.objective) * limits.spend + 1e-12:
+        yield _loosened(subject, name, "error_budget", "more failures than at the top", "the same or fewer")
+
+
+def _named_files(subject: Subject) -> Iterator[Problem]:
+    """Yield a problem for each file of objectives, and of those who may approve, that cannot be used."""
+    yield from _objectives(subject, ("blast_radius",), subject.shape.blast_radius)
+    for name, about in subject.shape.environments.items():
+        here: Steps = ("environments", name)
+        if about.blast_radius is not None:
+            yield from _objectives(subject, (*here, "blast_radius"), about.blast_radius)
+        if about.approvals is not None and not (subject.intent.folder / about.approvals.signers).is_file():
+            what = "the file of those who may approve does not exist"
+            yield subject.problem("APPROVAL-SIGNERS", what, (*here, "approvals", "signers"), about.approvals.signers)
+
+
+def _objectives(subject: Subject, steps: Steps, radius: BlastRadiusShape) -> Iterator[Problem]:
+    budget = radius.error_budget
+    if budget is None or budget.slo is None:
+        return
+    try:
+        objective_at(subject.intent.folder, budget.slo)
+    except RefuteError as error:
+        told = error.problems[0]
+        yield subject.problem(told.code, told.what, (*steps, "error_budget", "slo"), told.seen, allowed=told.allowed)
 
 
 def _looser(subject: Subject, name: str, stated: BlastRadiusShape, base: BlastRadius) -> Iterator[Problem]:
@@ -100,9 +133,6 @@ def _looser(subject: Subject, name: str, stated: BlastRadiusShape, base: BlastRa
     extra = sorted(widened(stated.hosts or ()) - widened(base.hosts))
     if extra:
         yield _loosened(subject, name, "hosts", ", ".join(extra), listed(sorted(base.hosts)))
-    budget, limits = stated.error_budget, base.error_budget
-    if budget is not None and limits is not None and (1 - budget.objective) * budget.spend > (1 - limits.objective) * limits.spend + 1e-12:
-        yield _loosened(subject, name, "error_budget", "more failures than at the top", "the same or fewer")
 
 
 def _loosened(subject: Subject, name: str, key: str, seen: str, allowed: str) -> Problem:

@@ -58,6 +58,25 @@ def read_objectives(path: Path) -> list[Objective]:
     return found
 
 
+def objective_at(folder: Path, named: str) -> Objective:
+    """Return the one objective that an intent names.
+
+    Args:
+        folder: what the path is relative to.
+        named: `FILE`, or `FILE#NAME` where the file holds several.
+
+    Raises:
+        RefuteError: see `read_objectives`; none or several fit (`SLO-NAME`).
+    """
+    path, _, name = named.partition("#")
+    found = read_objectives(folder / path)
+    fitting = [one for one in found if not name or one.name == name]
+    if len(fitting) != 1:
+        known = ", ".join(f"{path}#{one.name}" for one in found)
+        raise refuse("SLO-NAME", "this does not name one objective", where=path, seen=name or "no name", allowed=known)
+    return fitting[0]
+
+
 def _objectives(document: dict[str, Any]) -> Iterator[Objective]:
     if str(document.get("apiVersion", "")).startswith("openslo/") and document.get("kind") == "SLO":
         yield from _openslo(document)
