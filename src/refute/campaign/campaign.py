@@ -20,6 +20,7 @@ from refute.experiment.telling import TOLD_ANYWAY
 from refute.learning import Counts, Seen, learned_bits, surprisal_bits, surprise_bits
 from refute.ledger import Ledger
 from refute.safety.abort import abort_marker, abort_requested
+from refute.safety.admission import Answer, Asked, admission
 from refute.safety.journal import Journal
 from refute.safety.runs import registered
 from refute.safety.state import probe
@@ -43,6 +44,7 @@ class Campaign:
         see: every event is shown here after it has been kept.
         environment: where it runs, "" where none is named.
         seed: of the first experiment; each next one adds 1.
+        author: who starts the runs, as an environment's list of signers names them.
     """
 
     intent: Intent
@@ -51,6 +53,7 @@ class Campaign:
     see: See
     environment: str = ""
     seed: int = 1
+    author: str = ""
     results: list[Result] = field(default_factory=list)
     learned: dict[str, dict[str, Any]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
@@ -184,7 +187,8 @@ class Campaign:
         now = self.standings()
         with registered(self.intent.system.name, experiment.id):
             marker = abort_marker()
-            self._announce(experiment, proposal, rerun_of)
+            admitted = self._admitted(experiment)
+            self._announce(experiment, proposal, rerun_of, admitted)
             self._forecast(experiment, proposal, now)
             log = self.ledger.path.parent / "worker.log"
             result = await Run(experiment, self._see_and_keep, self.journal, log, lambda: abort_requested(marker)).run()
@@ -245,7 +249,21 @@ class Campaign:
         }  # fmt: skip
         return Event("summary", data, time.time())
 
-    def _announce(self, experiment: Experiment, proposal: Proposal, rerun_of: str) -> None:
+    def _admitted(self, experiment: Experiment) -> list[Answer]:
+        """Return what the gates of hour, approval and error budget say.
+
+        Raises:
+            RefuteError: one of them refuses (`GATE-…`).
+        """
+        beliefs = [belief.id for belief in experiment.beliefs]
+        asked = Asked(self.intent, self.environment, beliefs, experiment.cost()["seconds"], self.author)
+        answers = list(admission(asked))
+        problems = [answer.problem for answer in answers if answer.problem is not None]
+        if problems:
+            raise RefuteError(*problems, exit_code=EXIT_INCONCLUSIVE)
+        return answers
+
+    def _announce(self, experiment: Experiment, proposal: Proposal, rerun_of: str, admitted: Sequence[Answer]) -> None:
         arming, fault = experiment.arming, experiment.fault
         self._tell(
             "experiment", experiment=experiment.id, fault=arming.fault, fault_summary=fault.summary, target=arming.component.name,
@@ -253,7 +271,7 @@ class Campaign:
             magnitude=show_magnitude(arming), share=arming.share, draw=arming.draw, cohort=arming.cohort, seed=arming.seed,
             units=experiment.units, alpha=self.intent.alpha, environment=self.environment, versions={}, cost=experiment.cost(),
             answerable={name: _forecast_of(one) | {"expected_units": one.expected_units} for name, one in proposal.answerable.items()},
-            gates=self._gates(proposal), rerun_of=rerun_of, proposal=proposal.to_json(), arming=arming.to_json(),
+            gates=[*self._gates(proposal), *map(_gate, admitted)], rerun_of=rerun_of, proposal=proposal.to_json(), arming=arming.to_json(),
         )  # fmt: skip
 
     def _gates(self, proposal: Proposal) -> list[dict[str, Any]]:
@@ -377,6 +395,10 @@ def _chosen(plan: Plan, wanted: Sequence[str], done: set[str]) -> Proposal | Non
     """Return the best proposal that tests something wanted and not yet done."""
     open_ones = (proposal for proposal in plan.proposals if not done & {belief.id for belief in proposal.beliefs})
     return next((one for one in open_ones if not wanted or any(belief.id in wanted for belief in one.beliefs)), None)
+
+
+def _gate(answer: Answer) -> dict[str, Any]:
+    return {"name": answer.gate, "ok": answer.problem is None, "reason": answer.seen}
 
 
 def _shown(belief: Belief, standing: Standing) -> dict[str, Any]:

@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "account": ("refute.cli.account:account", "What was learned so far: bits, findings, calibration."),
     "accept": ("refute.cli.accept:accept", "Live with a refuted belief for now: who, why, until when."),
     "report": ("refute.cli.report:report", "Write what was learned as one HTML file."),
+    "approve": ("refute.cli.approve:approve", "Say yes, signed, to a run that somebody else starts."),
     "abort": ("refute.cli.abort:abort", "Stop every live experiment now."),
     "recover": ("refute.cli.recover:recover", "Remove what a dead runner left broken, and prove it."),
     "doctor": ("refute.cli.doctor:doctor", "What is live, and is everything here that is needed?"),

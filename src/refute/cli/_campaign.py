@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import click
+
 from refute.campaign import Campaign
 from refute.core.errors import refuse
+from refute.core.events import Event
+from refute.core.intent import Intent
+from refute.insight.notify import notifying
 from refute.insight.terminal import Display, display
 from refute.intent import load
 from refute.ledger import Ledger
@@ -18,8 +23,13 @@ from refute.safety.journal import Journal
 FOLDER = ".refute"
 
 
+by_option = click.option("--by", default="", metavar="PRINCIPAL", help="You, as an environment's `signers` file names you.")
+
+
 @contextmanager
-def campaign(path: Path, *, as_json: bool, environment: str, seed: int | None, imports: bool = False) -> Iterator[tuple[Campaign, Display]]:
+def campaign(
+    path: Path, *, as_json: bool, environment: str, seed: int | None, imports: bool = False, author: str = "", notify: bool = False
+) -> Iterator[tuple[Campaign, Display]]:
     """Open everything that a campaign needs, refusing before anything is injected where something is missing.
 
     Args:
@@ -28,6 +38,8 @@ def campaign(path: Path, *, as_json: bool, environment: str, seed: int | None, i
         environment: name of an environment of the intent, or "".
         seed: of the first experiment; None for one that this ledger has not seen, so that new units are drawn.
         imports: whether the Python references of the intent are tried first, in a child process.
+        author: who starts it, as the list of signers names them.
+        notify: whether the people whom the intent names are told.
 
     Yields:
         The campaign and what shows its events.
@@ -35,18 +47,44 @@ def campaign(path: Path, *, as_json: bool, environment: str, seed: int | None, i
     Raises:
         RefuteError: the intent is not valid, or ledger or journal cannot be written.
     """
-    intent = load(path, resolve=imports)
+    intent = tightened(load(path, resolve=imports), environment)
+    shown = display("json" if as_json else "auto", sys.stdout)
+    told = notifying(intent, environment, _not_told) if notify else nullcontext(_nobody)
+    with Ledger.open(intent.folder / FOLDER / "ledger.db") as ledger, told as tell:
+
+        def see(event: Event) -> None:
+            shown.see(event)
+            tell(event)
+
+        try:
+            yield Campaign(intent, ledger, Journal(), see, environment, _unseen(ledger) if seed is None else seed, author=author), shown
+        finally:
+            shown.close()
+
+
+def tightened(intent: Intent, environment: str) -> Intent:
+    """Return an intent with what an environment tightens.
+
+    Args:
+        intent: validated.
+        environment: name of one of its environments, or "" for none.
+
+    Raises:
+        RefuteError: it has no such environment (`ENVIRONMENT-UNKNOWN`).
+    """
     if environment and environment not in intent.environments:
         known = ", ".join(intent.environments) or "none is stated"
         raise refuse("ENVIRONMENT-UNKNOWN", "the intent has no such environment", seen=environment, allowed=known)
-    if environment and (tightened := intent.environments[environment].blast_radius) is not None:
-        intent = replace(intent, blast_radius=tightened)
-    shown = display("json" if as_json else "auto", sys.stdout)
-    with Ledger.open(intent.folder / FOLDER / "ledger.db") as ledger:
-        try:
-            yield Campaign(intent, ledger, Journal(), shown.see, environment, _unseen(ledger) if seed is None else seed), shown
-        finally:
-            shown.close()
+    radius = intent.environments[environment].blast_radius if environment else None
+    return intent if radius is None else replace(intent, blast_radius=radius)
+
+
+def _nobody(_event: Event) -> None:
+    """Tell nobody."""
+
+
+def _not_told(why: str) -> None:
+    click.echo(f"somebody could not be told: {why}", err=True)
 
 
 def _unseen(ledger: Ledger) -> int:

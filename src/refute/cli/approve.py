@@ -14,7 +14,8 @@ from refute.cli._intent import intent_argument
 from refute.core.errors import refuse
 from refute.core.units import UnitError, seconds
 from refute.intent import load
-from refute.safety.approval import FOLDER, Approved, approve as sign
+from refute.safety.approval import FOLDER, Approved
+from refute.safety.approval import approve as sign
 
 _LONGEST_S = 31 * 86_400.0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from refute.campaign import Campaign
-from refute.cli._campaign import campaign
+from refute.cli._campaign import by_option, campaign
 from refute.cli._intent import intent_argument
 from refute.cli._signals import until_signal
 from refute.core.errors import Problem, RefuteError
@@ -22,6 +22,7 @@ from refute.core.errors import Problem, RefuteError
 @click.option("--experiments", type=click.IntRange(1), default=None, help="Run at most so many; 1 unless --belief or --all.")
 @click.option("--again", is_flag=True, help="Test what is already answered, too.")
 @click.option("--environment", default="", metavar="NAME", help="Environment of the intent to run in.")
+@by_option
 @click.option("--seed", type=int, default=None, help="Same seed, same units, same faults; one that is new where not stated.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines; the last is the summary.")
 def run(
@@ -31,12 +32,13 @@ def run(
     experiments: int | None,
     again: bool,
     environment: str,
+    by: str,
     seed: int | None,
     as_json: bool,
 ) -> None:
     """Test beliefs: forecast, baseline, inject, recover, verdict."""
     most = experiments if experiments is not None else (None if everything or wanted else 1)
-    with campaign(file, as_json=as_json, environment=environment, seed=seed, imports=True) as (opened, _):
+    with campaign(file, as_json=as_json, environment=environment, seed=seed, imports=True, author=by, notify=True) as (opened, _):
 
         async def work() -> int:
             return await run_campaign(opened, wanted, most, again=again)

@@ -18,6 +18,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Whoever meets the finding later must be able to see why nothing was done.",
         "Say why in a few words.",
     ),
+    "APPROVAL-LASTS": (
+        "How long is the yes good for?",
+        "An approval is good for a stated time of at most 31 days.",
+        "Write it as `--lasts 1 d`.",
+    ),
     "APPROVAL-SIGN": (
         "An approval cannot be signed",
         "`ssh-keygen -Y sign` did not make a signature: the key is missing, locked, or of a kind that cannot sign.",
