@@ -71,14 +71,15 @@ def part_of(model: type[Part], place: str) -> str:
 
 
 def row(model: type[Part], name: str, schema: dict[str, Any]) -> str:
-    field, about = model.model_fields[name], schema["properties"][name]
+    field = model.model_fields[name]
+    about = schema["properties"][field.alias or name]
     value = value_of(about, schema)
     if value == "not yet":
-        return f"| `{name}` | not yet | | {about['description']} |"
+        return f"| `{field.alias or name}` | not yet | | {about['description']} |"
     default = "required" if field.is_required() else default_of(field.default, about)
     if name in model.exactly_one_of:
         default = "one of"
-    return f"| `{name}` | {value} | {default} | {(field.description or '').replace('|', chr(92) + '|')} |"
+    return f"| `{field.alias or name}` | {value} | {default} | {(field.description or '').replace('|', chr(92) + '|')} |"
 
 
 def value_of(about: dict[str, Any], schema: dict[str, Any]) -> str:
