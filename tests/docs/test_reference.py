@@ -102,12 +102,12 @@ def value_of(about: dict[str, Any], schema: dict[str, Any]) -> str:
         case {"pattern": pattern} if "[A-Z]{3}" in pattern:
             told = "money"
         case _:
-            told = {"object": "mapping by name", "integer": "whole number", "string": "text"}[about["type"]]
+            told = {"boolean": "`true` or `false`", "object": "mapping by name", "integer": "whole number", "string": "text"}[about["type"]]
     return told
 
 
 def code(value: Any) -> str:
-    return f"`{'true' if value is True else value}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def default_of(value: Any, about: dict[str, Any]) -> str:
@@ -161,13 +161,19 @@ def scale(fault: Fault) -> str:
     return f"{about.low:g} to {about.high:g}{unit}, typically {about.typical:g}{unit}"
 
 
+INTO = {
+    "exchange": "HTTP calls", "python": "Python functions", "process": "the component's process, as a whole",
+    "port": "the component's TCP port, as a whole", "directory": "the file system of the component's directory, as a whole",
+}  # fmt: skip
+
+
 def fault_of(fault: Fault) -> str:
     facts = (
         ("Applies to", ", ".join(sorted(fault.kinds))),
-        ("Injected into", ", ".join({"exchange": "HTTP calls", "python": "Python functions"}[seam] for seam in sorted(seams(fault)))),
+        ("Injected into", ", ".join(INTO[seam] for seam in sorted(seams(fault)))),
         ("Hazard", fault.hazard),
         ("Magnitude", f"{scale(fault)}: {fault.magnitude.meaning}" if fault.magnitude else ""),
-        ("Typical share", f"{fault.typical_share:.0%}"),
+        ("Typical share", "" if fault.whole else f"{fault.typical_share:.0%}"),
         ("Effect", fault.effect),
         ("Landed when", fault.landing),
         ("Undone by", fault.undone_by),

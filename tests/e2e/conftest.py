@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
-TINY = Path(__file__).parents[1] / "support" / "tiny"
+from refute.core.process import terminate
+from refute.safety._post import Post
+
+SUPPORT = Path(__file__).parents[1] / "support"
 
 
 @dataclass
@@ -25,6 +28,7 @@ class Tiny:
     folder: Path
     environ: dict[str, str]
     started: list[subprocess.Popen[str]] = field(default_factory=list)
+    port: int = 0
 
     def edit(self, old: str, new: str) -> None:
         file = self.folder / "refute.yaml"
@@ -69,18 +73,36 @@ class Tiny:
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Iterator[Tiny]:
-    folder = tmp_path / "tiny"
-    shutil.copytree(TINY, folder)
+    yield from copied("tiny", "TINY_PORT", tmp_path)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Tiny]:
+    """An application on a service in a process of its own."""
+    yield from copied("shop", "SHOP_PORT", tmp_path)
+
+
+def copied(name: str, variable: str, tmp_path: Path) -> Iterator[Tiny]:
+    folder = tmp_path / name
+    shutil.copytree(SUPPORT / name, folder)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     file = folder / "refute.yaml"
     file.write_text(file.read_text().replace("PORT", str(port)))
-    environ = os.environ | {"XDG_STATE_HOME": str(tmp_path / "state"), "TINY_PORT": str(port), "PYTHONUNBUFFERED": "1"}
+    environ = os.environ | {"XDG_STATE_HOME": str(tmp_path / "state"), variable: str(port), "PYTHONUNBUFFERED": "1"}
     made = Tiny(folder, environ)
+    made.port = port
     yield made
     for process in made.started:
         if process.poll() is None:
             process.send_signal(signal.SIGCONT)
             process.kill()
             process.wait()
+    end_guardian(tmp_path / "state" / "refute" / "guardian")
+
+
+def end_guardian(directory: Path) -> None:
+    """Have a guardian that a test has left end, rather than wait until it does by itself."""
+    if (guardian := Post(directory).holder()) is not None:
+        terminate(guardian)

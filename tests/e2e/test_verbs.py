@@ -14,9 +14,9 @@ from refute.cli import VERBS, _exit_code, group, main
 from refute.core.arming import Handle
 from refute.core.errors import EXIT_INTERRUPTED, refuse
 from refute.core.events import Event
+from refute.core.process import ProcessIdentity, this_process
 from refute.ledger import Ledger
 from refute.safety.journal import Journal
-from refute.safety.process import ProcessIdentity, this_process
 
 GONE = ProcessIdentity(2**22 + 1, "1", "another boot")
 

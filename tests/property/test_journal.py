@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from refute.core.arming import Handle
 from refute.core.errors import RefuteError
+from refute.core.process import ProcessIdentity
 from refute.safety.journal import STATES, Journal
-from refute.safety.process import ProcessIdentity
 
 NAMES = ["a", "b"]
 FOLLOWS = {

@@ -11,10 +11,10 @@ import pytest
 
 from refute.core.arming import Handle
 from refute.core.errors import RefuteError
+from refute.core.process import ProcessIdentity
 from refute.safety import journal as journal_module
 from refute.safety import state as state_module
 from refute.safety.journal import STATES, Journal
-from refute.safety.process import ProcessIdentity
 
 RUNNER = ProcessIdentity(41, "7", "boot-1")
 

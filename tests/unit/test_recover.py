@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from refute.core.arming import Handle
+from refute.core.process import ProcessIdentity, this_process
 from refute.safety import doctor
 from refute.safety.gates import RollbackNeedsGuardian, refusals
 from refute.safety.journal import Journal
-from refute.safety.process import ProcessIdentity, this_process
 from refute.safety.recover import recover
 
 DEAD = ProcessIdentity(41, "7", "boot-1")
@@ -114,12 +114,6 @@ def test_an_expiring_fault_is_gone_with_all_its_processes(journal):
     assert journal.live() == []
 
 
-def test_a_living_holder_may_be_asked(journal):
-    intend(journal, "a", "applied", rollback="expiring", holders=[WORKER])
-    recovery = recover(journal, {}, running=lambda process: process == WORKER, ask=lambda entry: entry.handle.id == "a")
-    assert recovery.handles[0].ending == "recovered"
-
-
 def test_after_a_reboot_no_process_is_what_it_was(tmp_path):
     me = this_process()
     journal = Journal(tmp_path / "journal", runner=ProcessIdentity(me.pid, me.started, "an earlier boot"))
@@ -150,7 +144,7 @@ def test_doctor_lists_what_is_live(tmp_path):
 
 def test_journalled_rollbacks_need_a_guardian():
     lasting, expiring = SimpleNamespace(handles=[handle("a")]), SimpleNamespace(handles=[handle("a", "expiring")])
-    gate = RollbackNeedsGuardian()
+    gate = RollbackNeedsGuardian(lambda: "nobody is there")
     ((name, problem),) = refusals([gate], lasting)
-    assert (name, problem.code) == ("rollback_needs_guardian", "GATE-GUARDIAN")
-    assert refusals([gate], expiring) == refusals([RollbackNeedsGuardian(guardian=True)], lasting) == []
+    assert (name, problem.code, problem.seen) == ("rollback_needs_guardian", "GATE-GUARDIAN", "nobody is there")
+    assert refusals([gate], expiring) == refusals([RollbackNeedsGuardian(lambda: "")], lasting) == []

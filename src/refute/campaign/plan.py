@@ -19,6 +19,7 @@ from refute.intent.checks.safety import refused_in
 from refute.intent.magnitudes import shown_magnitude
 from refute.learning import Prices, cost_if_wrong, expected_spend, score, value
 from refute.safety.gates import RollbackNeedsGuardian, refusals
+from refute.safety.guard import obstacle
 from refute.stats import Answerability, answerable
 
 _WORTHLESS_BITS = 0.02
@@ -153,10 +154,10 @@ def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standin
     """Return why an experiment must not or need not run, before its worth is asked."""
     try:
         arming = aim(intent, beliefs[0], question.seed)
-        handle = choose(arming).prepare(arming)
+        hand = choose(arming)
     except RefuteError as error:
         return error.problems[0]
-    refused = refusals([RollbackNeedsGuardian()], _Planned((handle,)))
+    refused = refusals([RollbackNeedsGuardian(obstacle)], _Planned((Handle(hand.name, hand.rollback_kind, {}),)))
     if refused:
         return refused[0][1]
     if question.environment:
@@ -212,7 +213,8 @@ def eligible_units(intent: Intent, belief: Belief, units: int) -> int:
         share = journeys[belief.then.journey].share / sum(journey.share for journey in journeys.values())
     if belief.among == "faulted":
         share *= belief.when.share
-    return round(units * intent.blast_radius.cohort * share)
+    cohort = 1.0 if belief.when.uncontrolled else intent.blast_radius.cohort
+    return round(units * cohort * share)
 
 
 def _chances(intent: Intent, belief: Belief, standing: Standing, treated: int) -> Answerability:
@@ -268,4 +270,5 @@ def show_magnitude(arming: Arming) -> str:
 
 def design(intent: Intent, proposal: Proposal, environment: str, *, check: bool, tokens_per_unit: float | None) -> Experiment:
     """Return the experiment that a proposal describes."""
+    check = check and not proposal.beliefs[0].when.uncontrolled  # there are no two arms to compare
     return Experiment(new_id(), intent, proposal.beliefs, proposal.arming, proposal.units, environment, check, "", tokens_per_unit)

@@ -13,8 +13,10 @@ from refute.cli._intent import intent_argument, tell_problems
 from refute.core.errors import RefuteError
 from refute.core.intent import Belief, Intent
 from refute.core.units import show_share
+from refute.experiment.design import aim
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import Fault
+from refute.injectors.registry import choose
 from refute.intent import load
 from refute.intent.magnitudes import shown_magnitude
 
@@ -66,6 +68,7 @@ def _summary(intent: Intent, file: Path, faults: Mapping[str, Fault]) -> dict[st
             "if_wrong": str(belief.if_wrong),
             "owner": belief.owner,
             "where": belief.where,
+            **({"host": host} if (host := _host(intent, belief, faults)) else {}),
         }
         for belief in intent.beliefs.values()
     ]
@@ -82,6 +85,16 @@ def _cells(belief: Belief, faults: Mapping[str, Fault]) -> tuple[str, ...]:
     return belief.id, belief.claim, fault, belief.then.text, show_share(belief.confidence), hangs
 
 
+def _host(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> str:
+    """Say how this host would carry out a fault of a whole component, or what it lacks for it; "" for any other fault."""
+    if not faults[belief.when.fault].whole:
+        return ""
+    try:
+        return f"{belief.when.fault} by {choose(aim(intent, belief, 0)).name}"
+    except RefuteError as error:
+        return f"cannot: {error.problems[0].seen}"
+
+
 def _head(intent: Intent) -> str:
     system, number = intent.system, len(intent.beliefs)
     return (
@@ -96,6 +109,8 @@ def _lines(intent: Intent, faults: Mapping[str, Fault]) -> Iterator[str]:
         yield f"{name}: {claim}"
         yield f"  when {fault}, then {criterion}; confidence {confidence}"
         yield f"  decides: {hangs}"
+        if host := _host(intent, belief, faults):
+            yield f"  on this host: {host}"
 
 
 def _print_table(intent: Intent, faults: Mapping[str, Fault]) -> None:
@@ -107,3 +122,6 @@ def _print_table(intent: Intent, faults: Mapping[str, Fault]) -> None:
     for belief in intent.beliefs.values():
         table.add_row(*(Text(cell) for cell in _cells(belief, faults)))
     Console().print(table)
+    for belief in intent.beliefs.values():
+        if host := _host(intent, belief, faults):
+            click.echo(f"{belief.id} on this host: {host}")

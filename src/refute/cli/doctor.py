@@ -17,6 +17,7 @@ from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, EXIT_USAGE, Re
 from refute.injectors.registry import injectors
 from refute.ledger import DEFAULT_PATH, Ledger
 from refute.safety import doctor as safety
+from refute.safety.guard import obstacle
 from refute.safety.journal import Journal
 from refute.safety.state import probe
 
@@ -49,8 +50,10 @@ def doctor(path: Path, as_json: bool) -> None:
     journal = Journal()
     checks = [*_packages(), _ledger(path), _guarded("journal", lambda: f"{probe(journal.directory)} can be written")]
     live, damaged = _live(journal)
+    guardian = safety.guardian(journal)
+    checks.append(_guardian(guardian))
     if as_json:
-        click.echo(json.dumps({"checks": [asdict(check) for check in checks], "damaged": damaged, "live": live}))
+        click.echo(json.dumps({"checks": [asdict(check) for check in checks], "damaged": damaged, "live": live, "guardian": guardian}))
     else:
         _show(checks, live, damaged)
     orphaned = damaged or any(not fault["running"] for fault in live)
@@ -97,6 +100,19 @@ def _guarded(name: str, look: Callable[[], str]) -> Check:
         return Check(name, False, f"{problem.what} [{problem.code}]", problem.next)
     except Exception as error:  # noqa: BLE001  # another package's injector may fail in any way; that is what is reported
         return Check(name, False, f"{type(error).__name__}: {error}", "update or remove the package that provides it")
+
+
+def _guardian(found: dict[str, Any] | None) -> Check:
+    if found is None:
+        return Check("guardian", None, obstacle() or "none is live; the first fault that outlives its process starts one")
+    name = f"process {found['pid']}"
+    if "runs" not in found:
+        return Check("guardian", False, f"{name} does not answer", f"kill -9 {found['pid']}, then: refute recover")
+    second = f", and process {found['understudy']} to take over" if found["understudy"] else ""
+    guarded = ", ".join(f"experiment {run['experiment']}, lease {run['lease_s']:.1f} s" for run in found["runs"]) or "nothing"
+    resisting = "; ".join(f"handle {one['handle']} resists after {one['attempts']} attempts: {one['reason']}" for one in found["mending"])
+    seen = f"{name}{second}; guards {guarded}{'; ' if resisting else ''}{resisting}"
+    return Check("guardian", not resisting, seen, "mend the cause; it tries again by itself" if resisting else "")
 
 
 def _live(journal: Journal) -> tuple[list[dict[str, Any]], list[str]]:

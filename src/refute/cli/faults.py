@@ -11,7 +11,7 @@ import click
 
 from refute.core.system import COMPONENT_KINDS
 from refute.faults.catalogue import catalogue, find
-from refute.faults.spec import Fault, seams
+from refute.faults.spec import Fault, Seam, seams
 
 _COLUMNS = ("fault", "what happens", "kinds", "hazard", "magnitude")
 
@@ -49,7 +49,7 @@ def show(name: str, as_json: bool) -> None:
         ("applies to", ", ".join(sorted(fault.kinds))),
         ("hazard", fault.hazard),
         ("magnitude", _magnitude(fault) and f"{_magnitude(fault)}: {fault.magnitude.meaning}" if fault.magnitude else ""),
-        ("typical share", f"{fault.typical_share:.0%}"),
+        ("typical share", "" if fault.whole else f"{fault.typical_share:.0%}"),
         ("effect", fault.effect),
         ("landed when", fault.landing),
         ("undone by", fault.undone_by),
@@ -62,7 +62,13 @@ def show(name: str, as_json: bool) -> None:
             click.echo(f"  {label}: {text}")
 
 
-_SEAMS = {"exchange": "HTTP exchanges", "python": "Python functions"}
+_SEAMS: dict[Seam, str] = {
+    "exchange": "HTTP exchanges",
+    "python": "Python functions",
+    "process": "the component's process, as a whole: every unit sees it",
+    "port": "the component's TCP port, as a whole: every unit sees it",
+    "directory": "the file system of the component's directory, as a whole: every unit sees it",
+}
 
 
 def _described(fault: Fault) -> dict[str, Any]:

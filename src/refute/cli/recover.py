@@ -9,8 +9,8 @@ import click
 
 from refute.injectors.registry import injectors
 from refute.safety.journal import Journal
+from refute.safety.mend import mend
 from refute.safety.recover import Recovery
-from refute.safety.recover import recover as mend
 
 
 @click.command()

@@ -71,6 +71,11 @@ def _tell(fault: Fault, trial: Trial, *, as_json: bool) -> None:
 
 def _component(fault: Fault, endpoint: str, function: str) -> Component:
     kind = "llm" if "llm" in fault.kinds else next(kind for kind in COMPONENT_KINDS if kind in fault.kinds)
+    if fault.whole:
+        raise refuse(
+            "TRY-WHOLE", f"{fault.name} strikes a component as a whole, and a tried command is not one", seen=fault.name,
+            allowed="faults that strike single calls", next="state a belief about it, then: refute run",
+        )  # fmt: skip
     if kind != "llm" and not (endpoint or function):
         raise refuse(
             "TRY-TARGET", f"{fault.name} strikes a {kind}: say which", seen="neither --endpoint nor --python",

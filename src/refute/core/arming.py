@@ -123,6 +123,7 @@ class Injector(Protocol):
     """A pair of hands: applies one kind of fault and takes it away again. Found by entry point `refute.injectors`."""
 
     name: str
+    rollback_kind: RollbackKind
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return "" where it can."""

@@ -120,12 +120,46 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Run it after the freeze.",
     ),
     "GATE-GUARDIAN": (
-        "A fault that outlives its process",
+        "No guardian for a fault that outlives its process",
         (
-            "Faults in processes, networks and files stay until somebody removes them. They are refused until there is a "
-            "guardian that outlives the runner and does so."
+            "Faults in processes, networks and files stay until somebody removes them. They are refused where there is no "
+            "guardian that outlives the runner and does so; the message says why there is none."
         ),
-        "Use a fault that ends with its lease; `refute faults` lists what there is.",
+        "Mend what the message names (`refute doctor` shows the guardian), or use a fault that ends with its lease.",
+    ),
+    "GUARDIAN-INJECTOR": (
+        "The guardian does not know an injector",
+        "The guardian was started from an installation that lacks the injector which this run wants to use. Nothing was applied.",
+        "Wait until the guardian has ended (seconds after its last run), or install the package where it was started.",
+    ),
+    "GUARDIAN-LOST": (
+        "The guardian died",
+        (
+            "The process that applies and removes lasting faults ended in the middle of a run. Whoever takes over, its understudy or a "
+            "new guardian, removes what was live; the run is void."
+        ),
+        "See `refute doctor` for what is live, and the file `log` in the guardian's directory for why it ended.",
+    ),
+    "GUARDIAN-START": (
+        "There is no guardian",
+        (
+            "Faults in processes, networks and files are applied and removed by a process of its own, which could not be started or "
+            "does not answer. Nothing was applied."
+        ),
+        "Follow the message; `refute doctor` shows the guardian, and its directory holds a log.",
+    ),
+    "GUARDIAN-VERSION": (
+        "A guardian of another version",
+        "The guardian that is live was started by another version of Refute, and the two may not understand each other.",
+        "Wait until its last run has ended; it then goes by itself within seconds.",
+    ),
+    "HOST-REFUSED": (
+        "The host does not let the fault be",
+        (
+            "A fault of a process, network or disk needs something that this host lacks, or its target cannot be told for certain, or "
+            "it must not be touched. What had been applied of it was removed."
+        ),
+        "Follow the reason in the message.",
     ),
     "GATE-WINDOW": (
         "Outside the hours",
@@ -364,6 +398,14 @@ CODES: dict[str, tuple[str, str, str]] = {
         "No target",
         "Faults of tools and retrievers need to know which function or endpoint to strike.",
         "Name it with --python module:function or --endpoint URL.",
+    ),
+    "TRY-WHOLE": (
+        "A fault of a whole component",
+        (
+            "`refute try` breaks single calls of one command. Faults of processes, ports and disks strike a component that an intent "
+            "describes."
+        ),
+        "State a belief about it in an intent, and test it with `refute run`.",
     ),
     "WORKLOAD-DIED": (
         "The workload's process died",

@@ -103,6 +103,7 @@ class When:
         magnitude: in the fault's unit; None for its typical one, or where a threshold is sought.
         share: probability that an eligible draw is hit, in [0, 1].
         draw: what is drawn.
+        uncontrolled: whether it is agreed that every unit of the injection sees it.
     """
 
     fault: str
@@ -110,6 +111,7 @@ class When:
     magnitude: float | None = None
     share: float = 1.0
     draw: Draw = "call"
+    uncontrolled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 ComponentKind = Literal[
     "service", "llm", "embedder", "retriever", "vector_store", "tool", "agent", "mcp_server", "model_server", "feature_store",
@@ -13,6 +14,27 @@ COMPONENT_KINDS: tuple[str, ...] = get_args(ComponentKind)
 
 Hazard = Literal["availability", "wrong_answer", "state_write", "data_exposure"]
 HAZARDS: tuple[str, ...] = get_args(Hazard)
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a component is found on this host, for faults that strike it as a whole.
+
+    Attributes:
+        pidfile: absolute path of the file in which its process keeps its process id, or "".
+        match: text that stands in its command line and in no other, or "".
+        port: TCP port at which it listens, 0 where it is not stated.
+        netns: named network namespace that it runs in, "" for the host's own.
+        directory: absolute path of the directory that it writes to, or "".
+    """
+
+    pidfile: str = ""
+    match: str = ""
+    port: int = 0
+    netns: str = ""
+    directory: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +47,7 @@ class Component:
         calls: names of the components that it calls.
         endpoint: base URL at which others reach it, or "".
         python: `module:function` that is called to reach it, or "".
+        place: where it is found on this host.
     """
 
     name: str
@@ -32,12 +55,24 @@ class Component:
     calls: tuple[str, ...] = ()
     endpoint: str = ""
     python: str = ""
+    place: Place = Place()
+
+    @property
+    def port(self) -> int:
+        """The TCP port at which it listens: as stated, or its endpoint's on loopback or in its namespace; 0 where there is none."""
+        parts = urlsplit(self.endpoint)
+        if self.place.port or (parts.hostname not in _LOOPBACK and not self.place.netns):
+            return self.place.port
+        return parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
-        return {"name": self.name, "kind": self.kind, "calls": list(self.calls), "endpoint": self.endpoint, "python": self.python}
+        place = {name: value for name, value in asdict(self.place).items() if value}
+        made = {"name": self.name, "kind": self.kind, "calls": list(self.calls), "endpoint": self.endpoint, "python": self.python}
+        return made | ({"place": place} if place else {})
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Component:
         """Return the component that `to_json` wrote."""
-        return cls(data["name"], data["kind"], tuple(data["calls"]), data["endpoint"], data["python"])
+        place = Place(**data.get("place", {}))
+        return cls(data["name"], data["kind"], tuple(data["calls"]), data["endpoint"], data["python"], place)

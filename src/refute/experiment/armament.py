@@ -6,19 +6,19 @@ import asyncio
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from refute.core.arming import Arming, Handle, Landing
 from refute.core.errors import Problem, RefuteError
+from refute.core.process import ProcessIdentity
 from refute.experiment.design import LEASE_TTL_S
 from refute.experiment.link import Link
 from refute.experiment.peer import Proof
 from refute.injectors.registry import choose
 from refute.safety.journal import Journal, State
-from refute.safety.process import ProcessIdentity
 
 T = TypeVar("T")
-_RENEW_S = LEASE_TTL_S / 3
+RENEW_S = LEASE_TTL_S / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,12 @@ class Armament:
         self._handle: Handle | None = None
         self._renewed = 0.0
         self._renew = link.renew
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Do nothing: the link ends by itself."""
 
     @property
     def lease_s(self) -> float:
@@ -112,7 +118,7 @@ class Armament:
         Raises:
             RefuteError: it had ended, or a process is lost.
         """
-        if self._handle is not None and time.monotonic() - self._renewed >= _RENEW_S:
+        if self._handle is not None and time.monotonic() - self._renewed >= RENEW_S:
             self._renewed = time.monotonic()
             await self._renew(LEASE_TTL_S)
 

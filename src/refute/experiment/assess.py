@@ -15,6 +15,7 @@ from refute.core.units import show_share
 from refute.experiment.design import Experiment
 from refute.experiment.tape import Tape
 from refute.stats import MeanTest, MeanWatch, RatioTest, RatioWatch, RelativeTest, RelativeWatch, futile, jeffreys_interval, p_meets
+from refute.system.graph import journeys_through
 
 Word = Literal["held", "refuted", "inconclusive", "void", "aborted"]
 _HEALTHY = 0.95
@@ -144,12 +145,14 @@ class Assessor:
         belief: what is tested.
         one: how its criterion reads an outcome.
         experiment: with cohort, alpha and size.
-        baseline_rate: breach rate in the baseline.
+        baseline: breaches in the baseline; it stands for control where every unit of the injection sees the fault.
     """
 
-    def __init__(self, belief: Belief, one: Measure, experiment: Experiment, baseline_rate: float | None) -> None:
+    def __init__(self, belief: Belief, one: Measure, experiment: Experiment, baseline: Count) -> None:
         """Start with no evidence."""
         alpha, arming = experiment.intent.alpha, experiment.arming
+        self._control = baseline if experiment.uncontrolled else None
+        self._through = {"", *journeys_through(experiment.intent.system, arming.component.name)}
         self._target = arming.component.name
         self._cohort = arming.cohort
         self._among_faulted = belief.among == "faulted"
@@ -157,7 +160,8 @@ class Assessor:
         self._test = test_of(one, alpha)
         self._feed = Feed(one, control=one.relative, eligible=self._counts)
         self._watch: RatioWatch | MeanWatch | RelativeWatch = self._test.watch()
-        self._last = Look(bound=one.bound, threshold=self._test.threshold, baseline_rate=baseline_rate, absolute=not one.relative)
+        rate = baseline.breaches / baseline.n if baseline.n else None
+        self._last = Look(bound=one.bound, threshold=self._test.threshold, baseline_rate=rate, absolute=not one.relative)
 
     def look(self, tape: Tape) -> Look:
         """Return the evidence so far."""
@@ -185,6 +189,9 @@ class Assessor:
 
     def _with_control(self, tape: Tape) -> Look:
         """Return the last look with what is known of control; a unit of it that is past its deadline has failed."""
+        if self._control is not None:
+            meets = p_meets(self._control.breaches, self._control.n, self._measure.bound)
+            return replace(self._last, control=self._control, control_meets=meets)
         mine = [outcome for outcome in tape.outcomes if outcome.arm == "control" and self._measure.covers(outcome.journey)]
         control = self._count([outcome for outcome in mine if self._counts(outcome)])
         late = sum(1 for outcome in tape.overdue() if outcome.arm == "control" and self._measure.covers(outcome.journey))
@@ -210,6 +217,8 @@ class Assessor:
 
     def _counts(self, outcome: Outcome) -> bool:
         """Whether a unit counts, by what is alike in both arms up to the first fault: that it met a call, or that a draw came up."""
+        if self._control is not None:
+            return outcome.journey in self._through
         met = outcome.drawn if self._among_faulted else outcome.eligible
         return bool(met.get(self._target))
 
@@ -238,4 +247,4 @@ def assessor(belief: Belief, experiment: Experiment, baseline: Tape) -> Assessor
     """
     one = measure(belief.then, experiment.intent.indicators).with_baseline(baseline.outcomes)
     known = one.breaches(baseline.outcomes)
-    return Assessor(belief, one, experiment, sum(known) / len(known) if known else None)
+    return Assessor(belief, one, experiment, Count(len(known), sum(known)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from dataclasses import dataclass, replace
@@ -9,10 +10,12 @@ from dataclasses import dataclass, replace
 from refute.core.arming import Arming
 from refute.core.errors import refuse
 from refute.core.intent import Belief, Intent
+from refute.core.measure import measure
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import Fault
 
 LEASE_TTL_S = 3.0
+_CONTROL_BREACHES = 4  # that a control as bad as is just allowed would show: with one at most it is healthy at 95 %
 RECOVER_S = 3.0
 _RECOVER_WINDOWS = 4
 
@@ -49,14 +52,27 @@ class Experiment:
         return catalogue()[self.arming.fault]
 
     @property
+    def uncontrolled(self) -> bool:
+        """Whether every unit of the injection sees the fault, so that only the time before it can be compared with."""
+        return self.fault.whole
+
+    def cohort_in(self, phase: str) -> float:
+        """Return the share of a phase's units that count as treatment, in [0, 1]."""
+        return self.arming.cohort if not self.uncontrolled else float(phase == "inject")
+
+    @property
     def inject_s(self) -> float:
         """Planned longest injection, seconds."""
         return min(self.intent.blast_radius.duration_s, self.units / self.intent.workload.rate_per_s)
 
     @property
     def watch_units(self) -> int:
-        """Units of the baseline."""
-        return max(10, round(self.intent.steady_window_s * self.intent.workload.rate_per_s))
+        """Units of the baseline; enough to stand for control where the injection has none."""
+        watched = max(10, round(self.intent.steady_window_s * self.intent.workload.rate_per_s))
+        if not self.uncontrolled:
+            return watched
+        bounds = [measure(belief.then, self.intent.indicators).bound for belief in self.beliefs]
+        return max([watched, *(math.ceil(_CONTROL_BREACHES / bound) for bound in bounds if bound > 0)])
 
     @property
     def check_units(self) -> int:
@@ -109,7 +125,8 @@ def aim(intent: Intent, belief: Belief, seed: int) -> Arming:
     if when.target in intent.blast_radius.never:
         raise refuse("BLAST-NEVER", f"{when.target} is off limits", where=belief.where, next="see blast_radius.never")
     component = intent.system.components[when.target]
-    return Arming(component, when.fault, magnitude, when.share, when.draw, intent.blast_radius.cohort, seed)
+    cohort = 1.0 if fault.whole else intent.blast_radius.cohort
+    return Arming(component, when.fault, magnitude, when.share, when.draw, cohort, seed)
 
 
 def repeated(experiment: Experiment) -> Experiment:

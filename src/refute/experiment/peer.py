@@ -16,7 +16,7 @@ from refute.core.arming import Landing
 from refute.core.clock import lease_now_s
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError
 from refute.core.link import Message, encode
-from refute.safety.process import ProcessIdentity, identity_of, is_running
+from refute.core.process import ProcessIdentity, identity_of, is_running
 
 _ANSWER_S = 10.0
 _DISARM_S = 5.0

@@ -30,6 +30,8 @@ def landing_faults(landing: Landing, experiment: Experiment) -> list[str]:
         experiment: with what was asked for.
     """
     arming = experiment.arming
+    if experiment.uncontrolled:
+        return _unseen(landing)
     if not landing.eligible:
         return [nothing_eligible(experiment, landing)]
     faults = []
@@ -43,6 +45,15 @@ def landing_faults(landing: Landing, experiment: Experiment) -> list[str]:
         seen = f"{landing.injected} of {landing.eligible}"
         faults.append(f"{seen} eligible calls were hit, which does not agree with a share of {arming.share:.3g}")
     return faults
+
+
+def _unseen(landing: Landing) -> list[str]:
+    """Return why looks at a component that was struck as a whole prove nothing."""
+    if not landing.eligible:
+        return [landing.reason or "nobody has looked whether it landed"]
+    if landing.injected < _UNDELIVERED * landing.eligible:
+        return [f"the effect was seen in {landing.injected} of {landing.eligible} looks: {landing.reason or 'it did not last'}"]
+    return []
 
 
 def nothing_eligible(experiment: Experiment, landing: Landing) -> str:

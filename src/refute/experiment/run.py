@@ -14,9 +14,10 @@ from refute.core.arming import Arming, Landing
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
 from refute.core.intent import Belief
 from refute.core.measure import NoBaselineError, measure
-from refute.experiment.armament import Armament, to_the_end
+from refute.experiment.armament import to_the_end
 from refute.experiment.assess import Assessor, Look, Verdict, assessor, judge
 from refute.experiment.design import Experiment
+from refute.experiment.guarded import armament_of
 from refute.experiment.peer import Proof
 from refute.experiment.proof import landing_faults, nothing_eligible, sick
 from refute.experiment.session import Session
@@ -53,7 +54,7 @@ class Run:
         self._result = Result(experiment)
         self._telling = Telling(self._result, sink)
         self._session = Session(experiment.intent, log, self._telling.heard)
-        self._armament = Armament(journal, self._session.link)
+        self._armament = armament_of(experiment, journal, self._session.link)
         self._caps = caps_of(experiment.intent, self._result.cost)
         self._breach: Breach | None = None
         self._tape: Tape | None = None
@@ -65,7 +66,7 @@ class Run:
             The verdicts and what proves them; what went wrong with the run itself is in it.
         """
         try:
-            async with self._session:
+            async with self._armament, self._session:
                 try:
                     await self._phases()
                 finally:
@@ -227,13 +228,14 @@ class Run:
             over: asked at each piece of news, until it says so once; also while late outcomes come in after the time is up.
             most: units at most, where that is more.
         """
-        arming, workload, duration_s = self._experiment.arming, self._intent.workload, self._intent.blast_radius.duration_s
-        self._tape = tape = Tape(phase, self._session.units(phase, arming.seed), most or units, arming.seed, arming.cohort)
+        workload, duration_s = self._intent.workload, self._intent.blast_radius.duration_s
+        seed, cohort = self._experiment.arming.seed, self._experiment.cohort_in(phase)
+        self._tape = tape = Tape(phase, self._session.units(phase, seed), most or units, seed, cohort)
         tape.paced(workload.rate_per_s, workload.timeout_s)
         self._telling.started(phase, tape.planned, min(tape.planned / workload.rate_per_s, duration_s))
         start = shown = time.monotonic()
         done = False
-        async for _ in self._session.drive(tape, arming.seed, arming.cohort):
+        async for _ in self._session.drive(tape, seed, cohort):
             now = time.monotonic()
             tape.elapsed_s = now - start
             await self._armament.keep()

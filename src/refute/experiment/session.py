@@ -16,13 +16,13 @@ from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
 from refute.core.intent import Intent
 from refute.core.link import Message
 from refute.core.outcome import Outcome
+from refute.core.process import ProcessIdentity
 from refute.experiment.armament import to_the_end
 from refute.experiment.cases import Unit, draw_units, read_cases
 from refute.experiment.link import Link
 from refute.experiment.load import MEASURE_S
 from refute.experiment.peer import Peer
 from refute.experiment.tape import Tape
-from refute.safety.process import ProcessIdentity
 
 T = TypeVar("T")
 _JOIN_S = 30.0

@@ -182,7 +182,8 @@ class Telling:
         """Tell what was delivered."""
         faults = landing_faults(self.result.landing, self._experiment)
         data = self.result.landing.to_json() | {"reason": "; ".join(faults)}
-        self.emit("landing", ok=not faults, expected_share=self._experiment.arming.share, **data)
+        whole = {"whole": True} if self._experiment.uncontrolled else {}
+        self.emit("landing", ok=not faults, expected_share=self._experiment.arming.share, **whole, **data)
 
     def verdict(self, belief: Belief, verdict: Verdict, look: Look) -> None:
         """Tell a verdict; it counts once it is on record.

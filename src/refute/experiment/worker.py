@@ -26,7 +26,7 @@ from refute.experiment.tally import Tally
 from refute.experiment.workload import MAX_IN_FLIGHT, Answerer, http_answerer, python_answerer, setup_of
 from refute.injectors.agent import Agent, connect
 from refute.injectors.boot import python_path
-from refute.injectors.registry import injectors
+from refute.injectors.registry import in_process
 
 _GRACE_S = 5.0
 _JUDGES = 8
@@ -50,7 +50,7 @@ class Worker:
         self._spec: asyncio.Future[Message] = loop.create_future()
         self._generator: Generator | None = None
         handlers = {"start": self._start, "load": self._load, "halt": self._halt, "end": self._end}
-        self.agent = Agent(connect("worker"), injectors(), handlers, on_end=self._gone)
+        self.agent = Agent(connect("worker"), in_process(), handlers, on_end=self._gone)
         os.register_at_fork(after_in_child=self.agent.forget)
         self._sending = ThreadPoolExecutor(1, thread_name_prefix="refute-report")
         self._judging = ThreadPoolExecutor(_JUDGES, thread_name_prefix="refute-indicator")

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from refute.core.errors import refuse
 from refute.faults.spec import Fault
 
-_FAMILIES: tuple[str, ...] = ("llm", "stream", "content", "toolcall", "tool", "retriever")
+_FAMILIES: tuple[str, ...] = ("llm", "stream", "content", "toolcall", "tool", "retriever", "process", "network", "disk")
 
 
 @cache

@@ -87,6 +87,7 @@ class Fault:
         strike_python: for faults on Python functions: (call, magnitude, rng) to a strike.
         matches_python: whether the fault could hit this call; called for every call, in every arm. None: any call.
         remembers: how many earlier answers to other arguments a call carries, 0 for none.
+        acts_on: for faults that strike a component as a whole, what of it: its `process`, its `port` or its `directory`.
     """
 
     name: str
@@ -106,6 +107,12 @@ class Fault:
     strike_python: Callable[[PythonCall, float | None, random.Random], PythonStrike] | None = None
     matches_python: Callable[[PythonCall], bool] | None = None
     remembers: int = 0
+    acts_on: Literal["", "process", "port", "directory"] = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it strikes a component as a whole, so that no unit can be kept out of it."""
+        return bool(self.acts_on)
 
     @property
     def family(self) -> str:
@@ -113,10 +120,11 @@ class Fault:
         return self.name.partition(".")[0]
 
 
-Seam = Literal["exchange", "python"]
+Seam = Literal["exchange", "python", "process", "port", "directory"]
 
 
 def seams(fault: Fault) -> frozenset[Seam]:
     """Return where a fault can be injected."""
     offered: dict[Seam, object] = {"exchange": fault.strike_exchange, "python": fault.strike_python}
-    return frozenset(seam for seam, strike in offered.items() if strike is not None)
+    whole: frozenset[Seam] = frozenset([fault.acts_on] if fault.acts_on else [])
+    return whole | {seam for seam, strike in offered.items() if strike is not None}

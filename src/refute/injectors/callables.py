@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from refute.core.arming import Arming, Handle, Landing
+from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.errors import refuse
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
@@ -28,6 +28,7 @@ class CallablesInjector:
     """Wraps the function that a component's `python` names, and everything in loaded modules that refers to it."""
 
     name = "callables"
+    rollback_kind: RollbackKind = "expiring"
 
     def __init__(self) -> None:
         """Arm nothing yet."""

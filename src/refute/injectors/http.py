@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from refute.core.arming import Arming, Handle, Landing
+from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import seams
@@ -47,6 +47,7 @@ class HttpInjector:
     """The injector; one for the process, as the libraries' classes are."""
 
     name = "http"
+    rollback_kind: RollbackKind = "expiring"
 
     def __init__(self) -> None:
         """Start with nothing armed and nothing hooked."""

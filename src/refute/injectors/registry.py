@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 
 from refute.core.arming import Arming, Injector
 from refute.core.errors import refuse
+from refute.faults.catalogue import catalogue
+from refute.faults.spec import Seam, seams
 
-_BUILT_IN = ("callables", "http")
+_IN_PROCESS = {"callables": "callables", "http": "http"}
+_ON_THE_HOST = {
+    "signals": "host.signals",
+    "prlimit": "host.prlimit",
+    "cgroup": "host.cgroup",
+    "iptables": "host.iptables",
+    "nfqueue": "host.nfqueue",
+    "ballast": "host.ballast",
+}
+"""Names, and the modules that hold them."""
+
+_SEAMS: dict[str, Seam] = {"callables": "python", "http": "exchange"}
+NOT_MINE = "not a fault for "
+"""How the reason of an injector begins that has nothing to do with a fault at all."""
 
 
 @cache
 def injectors() -> dict[str, Injector]:
-    """Return all injectors by name, the built-in ones first.
+    """Return all injectors by name, the built-in ones first."""
+    return _loaded(_IN_PROCESS | _ON_THE_HOST)
+
+
+@cache
+def in_process() -> dict[str, Injector]:
+    """Return the injectors whose faults live in the process that applies them, and end with it: all that a joined program may use.
 
     The built-in ones need no package metadata, so that they work in a program whose own environment has Refute only on its path.
     """
-    found: dict[str, Injector] = {name: import_module(f"refute.injectors.{name}").INJECTOR for name in _BUILT_IN}
+    return {name: injector for name, injector in _loaded(_IN_PROCESS).items() if injector.rollback_kind == "expiring"}
+
+
+def _loaded(built_in: Mapping[str, str]) -> dict[str, Injector]:
+    found: dict[str, Injector] = {name: import_module(f"refute.injectors.{module}").INJECTOR for name, module in built_in.items()}
     for entry in sorted(entry_points(group="refute.injectors"), key=lambda entry: entry.name):
         found.setdefault(entry.name, entry.load())
     return found
@@ -35,12 +61,15 @@ def choose(arming: Arming) -> Injector:
     """
     reasons = {}
     for name, injector in injectors().items():
-        reasons[name] = injector.refuses(arming)
-        if not reasons[name]:
+        if not (reason := injector.refuses(arming)):
             return injector
+        reasons[name] = reason
+    fault = catalogue().get(arming.fault)
+    strange = {name for name, seam in _SEAMS.items() if fault is not None and seam not in seams(fault)}
+    concerned = {name: reason for name, reason in reasons.items() if name not in strange and not reason.startswith(NOT_MINE)}
     raise refuse(
         "INJECTOR-NONE",
         f"nothing installed can inject {arming.fault} into {arming.component.name}",
-        seen="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
+        seen="; ".join(f"{name}: {reason}" for name, reason in (concerned or reasons).items()),
         next="refute doctor",
     )

@@ -128,6 +128,8 @@ def forecast(data: dict[str, Any]) -> str:
 def landing(data: dict[str, Any]) -> str:
     """Return the proof that a fault arrived, or why there is none."""
     eligible, injected = data["eligible"], data["injected"]
+    if data.get("whole"):
+        return _seen(data)
     share = f": {percent(injected / eligible)} for a share of {percent(data['expected_share'])}" if eligible else ""
     control = data.get("control_injected", 0)
     beside = f"{control} IN CONTROL" if control else "none in control"
@@ -135,6 +137,14 @@ def landing(data: dict[str, Any]) -> str:
     held = f"; {data['cut']} were still held when it was removed" if data.get("cut") else ""
     reason = f"; {clean(data['reason'])}" if data.get("reason") else ""
     return f"{injected} of {eligible} eligible calls hit{share}, {beside}{held}{stray}{reason}"
+
+
+def _seen(data: dict[str, Any]) -> str:
+    """Return the proof that a component was struck as a whole."""
+    effect = ", ".join(f"{clean(name).replace('_', ' ')} {number(round(value, 3))}" for name, value in data["effect"].items())
+    reason = f"; {clean(data['reason'])}" if data.get("reason") else ""
+    seen = f"seen in {data['injected']} of {data['eligible']} looks at the component"
+    return f"{seen}{f' ({effect})' if effect else ''}; no unit was kept out of it{reason}"
 
 
 def rollback(data: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from refute.core.intent import (
     When,
     Workload,
 )
-from refute.core.system import HAZARDS, Component, Hazard
+from refute.core.system import HAZARDS, Component, Hazard, Place
 from refute.intent import shape as shapes
 from refute.intent.document import Document
 from refute.intent.magnitudes import UnreadableError, magnitude_of
@@ -50,7 +50,7 @@ def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict
     beliefs = [_belief(about, document.where(("beliefs", number)), owner, units) for number, about in enumerate(shape.beliefs)]
     return Intent(
         path=path,
-        system=_system(shape),
+        system=_system(shape, path.parent),
         workload=_workload(shape.workload, path.parent),
         indicators={name: _indicator(name, about) for name, about in shape.indicators.items()},
         beliefs={belief.id: belief for belief in beliefs},
@@ -66,9 +66,9 @@ def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict
     )
 
 
-def _system(shape: shapes.IntentShape) -> System:
+def _system(shape: shapes.IntentShape, folder: Path) -> System:
     components = {
-        name: Component(name, about.kind, tuple(about.calls), about.endpoint or "", about.python or "")
+        name: Component(name, about.kind, tuple(about.calls), about.endpoint or "", about.python or "", _place(about, folder))
         for name, about in shape.system.components.items()
     }
     stated = sum(about.share for about in shape.journeys.values() if about.share is not None)
@@ -79,6 +79,17 @@ def _system(shape: shapes.IntentShape) -> System:
         for name, about in shape.journeys.items()
     }
     return System(shape.system.name, components, journeys, shape.system.owner or "")
+
+
+def _place(about: shapes.ComponentShape, folder: Path) -> Place:
+    process = about.process
+    return Place(
+        pidfile=str(folder / process.pidfile) if process is not None and process.pidfile else "",
+        match=(process.match or "") if process is not None else "",
+        port=about.port or 0,
+        netns=about.netns or "",
+        directory=str(folder / about.directory) if about.directory else "",
+    )
 
 
 def _workload(about: shapes.WorkloadShape, folder: Path) -> Workload:
@@ -107,7 +118,7 @@ def _belief(about: shapes.BeliefShape, where: str, owner: str, units: dict[str, 
     return Belief(
         id=about.id,
         claim=about.claim,
-        when=When(when.fault, when.target, magnitude, when.share, cast("Draw", when.draw)),
+        when=When(when.fault, when.target, magnitude, when.share, cast("Draw", when.draw), when.uncontrolled),
         then=about.then,
         confidence=about.confidence,
         decides=about.decides or "",

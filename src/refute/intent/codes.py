@@ -258,6 +258,42 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Faults on HTTP strike at a component's `endpoint`, faults on functions at its `python` reference.",
         "Add the one that the message names to the component.",
     ),
+    "UNCONTROLLED-UNSAID": (
+        "A fault that no unit is kept out of",
+        (
+            "A process, a port or a disk cannot be broken for some units only. While such a fault lasts every unit sees it, and there is "
+            "no control beside them; the cohort of the blast radius does not bound it. That must be agreed in so many words."
+        ),
+        "Write `uncontrolled: true` under `when` if that may be risked, or use a fault that strikes single calls.",
+    ),
+    "UNCONTROLLED-NEEDLESS": (
+        "An agreement that nothing needs",
+        "`uncontrolled` is for faults that strike a component as a whole; this one strikes single calls, and control is kept out of it.",
+        "Delete `uncontrolled`.",
+    ),
+    "UNCONTROLLED-SHARE": (
+        "A share of something whole",
+        "A fault that strikes a component as a whole is there or it is not: no call is drawn.",
+        "Delete `share`; how hard it strikes is its `magnitude`.",
+    ),
+    "UNCONTROLLED-AMONG": (
+        "No unit can be told to have met the fault",
+        "While a whole component is broken nobody can say which unit met the fault, so that all of them count.",
+        "Delete `among`, or write `among: eligible`.",
+    ),
+    "UNCONTROLLED-RELATIVE": (
+        "Nothing to compare with",
+        (
+            "`worse by` compares with units beside the faulted ones. Where every unit sees the fault there are none, and the time before "
+            "it is no substitute: the difference might be the hour's."
+        ),
+        "State an absolute bound, such as `answered >= 95%` or `latency p95 <= 4 s`.",
+    ),
+    "UNCONTROLLED-STOP": (
+        "A stop condition that could not fire",
+        "It compares with control, and a fault of a whole component leaves no control. A kill switch that cannot work is none.",
+        "State an absolute bound for it, or put the belief into a file of its own.",
+    ),
     "TARGET-OFF-LIMITS": (
         "The target is off limits",
         "`blast_radius.never` names the component.",

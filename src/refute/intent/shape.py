@@ -49,6 +49,15 @@ class Part(BaseModel):
         return self
 
 
+class ProcessShape(Part):
+    """How the one process that serves a component is told from all others on this host."""
+
+    exactly_one_of: ClassVar[tuple[str, ...]] = ("pidfile", "match")
+
+    pidfile: Text | None = Field(default=None, description="File in which it keeps its process id, relative to this one.")
+    match: Text | None = Field(default=None, description="Text that stands in its command line and in no other.")
+
+
 class ComponentShape(Part):
     """One part of the system."""
 
@@ -56,6 +65,14 @@ class ComponentShape(Part):
     calls: list[Text] = Field(default=[], description="Names of the components that it calls.")
     endpoint: Url | None = Field(default=None, description="Base URL at which others reach it.")
     python: Reference | None = Field(default=None, description="module:function that is called to reach it.")
+    process: ProcessShape | None = Field(
+        default=None, description="Its process, for faults of processes; where not stated, what listens at its port."
+    )
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None, description="TCP port on loopback at which it listens; the endpoint's where not stated."
+    )
+    netns: Name | None = Field(default=None, description="Named network namespace that it runs in.")
+    directory: Text | None = Field(default=None, description="Directory that it writes to, relative to this file.")
 
 
 class SystemShape(Part):
@@ -199,6 +216,7 @@ class WhenShape(Part):
     draw: Annotated[str, Words("call", "attempt", burst="faults in bursts", conversation="conversations of several turns")] = Field(
         default="call", description="What is drawn: a call with its retries, or each attempt."
     )
+    uncontrolled: bool = Field(default=False, description="Agreed: the fault strikes the whole component, so every unit sees it.")
 
 
 class BeliefShape(Part):

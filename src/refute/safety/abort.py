@@ -1,4 +1,4 @@
-"""The kill switch: a file that every run watches, and SIGTERM to the runners themselves."""
+"""The kill switch: a file that every run watches, SIGTERM to the runners themselves, and a word to the guardian."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from refute.safety.process import terminate
+from refute.core.process import terminate
+from refute.safety._post import Post
+from refute.safety.guard import ask_now
 from refute.safety.runs import LiveRun, live_runs
 from refute.safety.state import explained, make_directory, state_directory
 
@@ -69,6 +71,7 @@ def request_abort(state: Path | None = None) -> Abort:
     finally:
         runs = live_runs(state)
         told = tuple(run for run in runs if run.process.pid != os.getpid() and terminate(run.process))
+        ask_now(Post((state if state is not None else state_directory()) / "guardian"), "abort")  # for runs that cannot hear
     return Abort(told, tuple(run for run in runs if run not in told))
 
 

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from refute.core.process import is_running
+from refute.safety.guard import ask_now, post_beside
 from refute.safety.journal import Journal
-from refute.safety.process import is_running
 from refute.safety.recover import target_of
+
+
+def guardian(journal: Journal) -> dict[str, Any] | None:
+    """Return what the guardian of a journal says of itself, None where there is none; a bare `pid` where it does not answer."""
+    post = post_beside(journal)
+    if (answer := ask_now(post, "status")) is not None:
+        return {name: answer[name] for name in ("pid", "understudy", "runs", "mending")}
+    return {"pid": holder.pid} if (holder := post.holder()) is not None else None
 
 
 def live(journal: Journal) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,22 +37,22 @@ class RollbackNeedsGuardian:
     """Faults that outlive their process need a guardian that outlives the runner.
 
     Attributes:
-        guardian: whether one is watching.
+        lacking: says why no guardian is there, or "" where one is.
         name: of the gate.
     """
 
-    guardian: bool = False
+    lacking: Callable[[], str]
     name: str = "rollback_needs_guardian"
 
     def refuse(self, planned: Planned) -> Problem | None:
-        """Refuse journalled rollbacks where no guardian is watching."""
+        """Refuse journalled rollbacks where no guardian is there."""
         lasting = [handle for handle in planned.handles if handle.rollback == "journalled"]
-        if self.guardian or not lasting:
+        if not lasting or not (reason := self.lacking()):
             return None
         return Problem(
             "GATE-GUARDIAN",
-            "this fault outlives its process, and the guardian that would remove it is not there yet",
-            seen=f"injector {lasting[0].injector!r}",
+            "this fault outlives its process, and there is no guardian that would remove it",
+            seen=reason,
             allowed="faults that end with their lease",
             next="refute faults",
         )

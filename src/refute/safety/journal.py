@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 from refute.core.arming import Handle
 from refute.core.clock import lease_now_s
 from refute.core.errors import RefuteError, refuse
-from refute.safety.process import ProcessIdentity, this_process
+from refute.core.process import ProcessIdentity, this_process
 from refute.safety.state import explained, make_directory, state_directory, sync_directory, write_durably
 
 State = Literal["intended", "applied", "rolled_back", "verified"]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from refute.core.arming import Injector
+from refute.core.arming import Handle, Injector
 from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, RefuteError
 from refute.core.lease import MAX_TTL_S
+from refute.core.process import ProcessIdentity, is_running
 from refute.safety.journal import Entry, Journal, State
-from refute.safety.process import ProcessIdentity, is_running
 
 Ending = Literal["recovered", "running", "unproven"]
+_SETTLE_S = 1.0
+_TICK_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,9 @@ class Recovery:
         return asdict(self) | {"exit_code": self.exit_code}
 
 
-def nobody_answers(_entry: Entry) -> bool:
-    """Say that a living process could not be asked whether its lease has ended."""
-    return False
+def nobody_takes(_entry: Entry) -> Recovered | None:
+    """Say that nobody else deals with an entry."""
+    return None
 
 
 def recover(
@@ -74,8 +77,8 @@ def recover(
     injectors: Mapping[str, Injector],
     *,
     force: bool = False,
-    ask: Callable[[Entry], bool] = nobody_answers,
     running: Callable[[ProcessIdentity], bool] = is_running,
+    hand_over: Callable[[Entry], Recovered | None] = nobody_takes,
 ) -> Recovery:
     """Roll back every live handle whose runner is gone, the youngest first, and prove it. Doing so again changes nothing.
 
@@ -83,59 +86,89 @@ def recover(
         journal: of this machine.
         injectors: by name, for handles that are rolled back from the journal.
         force: also those whose runner still lives.
-        ask: whether the living holder of an expiring fault says that its lease has ended.
         running: whether a process still runs; none of an earlier boot does.
+        hand_over: what became of a journalled fault that somebody else deals with; None where nobody does.
     """
-    ended = []
+    found = []
     for entry in reversed(journal.live()):
         if running(entry.runner) and not force:
-            ended.append(_ended(entry, "running", f"its runner, process {entry.runner.pid}, still runs", "refute abort"))
+            found.append(ended(entry, "running", f"its runner, process {entry.runner.pid}, still runs", "refute abort"))
         elif entry.handle.rollback == "expiring":
-            ended.append(_expired(journal, entry, ask, running))
+            found.append(_expired(journal, entry, running))
         else:
-            ended.append(_rolled_back(journal, entry, injectors))
+            found.append(hand_over(entry) or _rolled_back(journal, entry, injectors))
     damaged = tuple(str(path) for path in journal.damaged())
     journal.prune()
-    return Recovery(tuple(ended), damaged)
+    return Recovery(tuple(found), damaged)
 
 
-def _expired(journal: Journal, entry: Entry, ask: Callable[[Entry], bool], running: Callable[[ProcessIdentity], bool]) -> Recovered:
-    """Prove that an expiring fault is gone: with the processes that it lived in, or by their word."""
+def _expired(journal: Journal, entry: Entry, running: Callable[[ProcessIdentity], bool]) -> Recovered:
+    """Prove that an expiring fault is gone: with the processes that it lived in."""
     left = [holder.pid for holder in entry.holders if running(holder)]
-    if left and not ask(entry):
+    if left:
         reason = f"the fault lives in process {left[0]}, which still runs; without its runner the lease ends within {MAX_TTL_S:g} s"
-        return _ended(entry, "unproven", reason, f"refute recover again once process {left[0]} has ended: kill {left[0]}")
-    return _noted(journal, entry, "its process says that the lease has ended" if left else "the processes that it lived in are gone")
+        return ended(entry, "unproven", reason, f"refute recover again once process {left[0]} has ended: kill {left[0]}")
+    return _noted(journal, entry, "the processes that it lived in are gone")
+
+
+def undo(injectors: Mapping[str, Injector], handle: Handle) -> str:
+    """Roll back a journalled fault and look whether it is gone.
+
+    Returns:
+        "" where it is provably gone, else why that is not proven.
+    """
+    injector = injectors.get(handle.injector)
+    if injector is None:
+        return f"the injector {handle.injector!r} is not installed here"
+    try:
+        injector.rollback(handle)
+        until_s = time.monotonic() + _SETTLE_S
+        while not (proven := injector.verify(handle)) and time.monotonic() < until_s:
+            time.sleep(_TICK_S)
+    except Exception as error:  # noqa: BLE001  # one handle that resists must not keep the others broken
+        return f"the rollback failed: {type(error).__name__}: {error}"
+    return "" if proven else "the rollback was called, but the fault is still seen"
+
+
+def note_undone(journal: Journal, handle: Handle) -> str:
+    """Have the journal say that a handle is rolled back and verified.
+
+    Returns:
+        "" where it does, by us or by somebody who was quicker, else why not.
+    """
+    try:
+        journal.advance(handle, "rolled_back")
+        journal.advance(handle, "verified")
+    except RefuteError as error:
+        if error.problems[0].code != "JOURNAL-ORDER":
+            return f"the journal cannot note it: {error.problems[0].what}"
+    return ""
 
 
 def _rolled_back(journal: Journal, entry: Entry, injectors: Mapping[str, Injector]) -> Recovered:
     """Undo a journalled fault from its handle."""
-    injector = injectors.get(entry.handle.injector)
-    if injector is None:
-        reason = f"the injector {entry.handle.injector!r} is not installed here"
-        return _ended(entry, "unproven", reason, f"install what provides {entry.handle.injector!r}, then: refute recover")
-    try:
-        injector.rollback(entry.handle)
-        proven = injector.verify(entry.handle)
-    except Exception as error:  # noqa: BLE001  # one handle that resists must not keep the others broken
-        return _ended(entry, "unproven", f"the rollback failed: {type(error).__name__}: {error}", "mend the cause, then: refute recover")
-    if not proven:
-        return _ended(entry, "unproven", "the rollback was called, but the fault is still seen", "refute recover, or remove it by hand")
+    if reason := undo(injectors, entry.handle):
+        missing = entry.handle.injector not in injectors
+        first = f"install what provides {entry.handle.injector!r}" if missing else "mend the cause"
+        return ended(entry, "unproven", reason, f"{first}, then: refute recover")
     return _noted(journal, entry, "rolled back from the journal, and seen to be gone")
 
 
 def _noted(journal: Journal, entry: Entry, reason: str) -> Recovered:
-    try:
-        journal.advance(entry.handle, "rolled_back")
-        journal.advance(entry.handle, "verified")
-    except RefuteError as error:
-        if error.problems[0].code == "JOURNAL-ORDER":
-            return _ended(entry, "recovered", "another recovery was quicker")
-        return _ended(entry, "unproven", f"{reason}; but the journal cannot note it: {error.problems[0].what}", "refute recover")
-    return _ended(entry, "recovered", reason)
+    if unnoted := note_undone(journal, entry.handle):
+        return ended(entry, "unproven", f"{reason}; but {unnoted}", "refute recover")
+    return ended(entry, "recovered", reason)
 
 
-def _ended(entry: Entry, ending: Ending, reason: str, then: str = "") -> Recovered:
+def ended(entry: Entry, ending: Ending, reason: str, then: str = "") -> Recovered:
+    """Return what became of an entry.
+
+    Args:
+        entry: from the journal.
+        ending: how it ended.
+        reason: why, in words.
+        then: what to do where it is not recovered.
+    """
     handle = entry.handle
     return Recovered(handle.id, handle.injector, entry.experiment, target_of(entry), entry.state, ending, reason, then)
 

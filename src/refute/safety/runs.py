@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from refute.core.errors import RefuteError, refuse
-from refute.safety.process import ProcessIdentity, is_running, this_process
+from refute.core.process import ProcessIdentity, is_running, this_process
 from refute.safety.state import explained, make_directory, state_directory
 
 

@@ -10,7 +10,7 @@ from refute.core.context import UnitContext
 from refute.core.link import Message
 from refute.injectors.agent import Agent, connect
 from refute.injectors.boot.watch import Exceptions
-from refute.injectors.registry import injectors
+from refute.injectors.registry import in_process
 from refute.injectors.switch import adopt_strays
 
 ALONE_VARIABLE = "REFUTE_ALONE"
@@ -54,7 +54,7 @@ def _joined() -> Agent | None:
         return None
     if os.environ.get(ALONE_VARIABLE):
         adopt_strays(UnitContext("process", "treatment"), exceptions.watch)
-    agent = Agent(connection, injectors(), {"go": go}, on_end=armed.set)
+    agent = Agent(connection, in_process(), {"go": go}, on_end=armed.set)
     agent.start()
     armed.wait(_ARMED_S)
     atexit.register(lambda: agent.send({"op": "leaving", "landings": agent.landings(), "exceptions": exceptions.seen()}))

@@ -9,13 +9,22 @@ from refute.core.errors import Problem
 from refute.core.system import Component
 from refute.faults.spec import Fault, Seam, seams
 from refute.intent.checks.subject import Subject
+from refute.intent.checks.whole import check_whole
 from refute.intent.document import Steps, listed, shown
 from refute.intent.magnitudes import UnreadableError, magnitude_of, shown_magnitude
 from refute.intent.shape import BeliefShape
 from refute.system.graph import journeys_through, on_path, reachable
 
-_REACHED_BY: dict[Seam, str] = {"exchange": "endpoint", "python": "python"}
-_HAS: dict[Seam, str] = {"exchange": "an `endpoint`", "python": "a `python` reference"}
+_REACHED_BY: dict[Seam, str] = {
+    "exchange": "endpoint", "python": "python", "process": "process", "port": "port", "directory": "directory",
+}  # fmt: skip
+_HAS: dict[Seam, str] = {
+    "exchange": "an `endpoint`",
+    "python": "a `python` reference",
+    "process": "a `process`, or a port on loopback",
+    "port": "a `port`, or an `endpoint` on loopback",
+    "directory": "a `directory`",
+}
 
 
 def check_faults(subject: Subject) -> Iterator[Problem]:
@@ -30,6 +39,8 @@ def check_faults(subject: Subject) -> Iterator[Problem]:
             yield from _path(subject, steps, belief, target)
         if fault is not None and target is not None:
             yield from _kind(subject, steps, fault, target)
+        if fault is not None:
+            yield from check_whole(subject, steps, fault, belief)
 
 
 def _magnitude(subject: Subject, steps: Steps, fault: Fault, written: Any) -> Iterator[Problem]:
@@ -88,7 +99,7 @@ def _kind(subject: Subject, steps: Steps, fault: Fault, target: Component) -> It
         yield subject.problem("FAULT-KIND", what, here, fault.name, allowed=allowed, suggestion=suggestion, next="refute faults")
         return
     offered = seams(fault)
-    reached = {seam for seam, key in _REACHED_BY.items() if getattr(target, key)}
+    reached = _reached(target)
     if offered & reached:
         return
     if offered:
@@ -99,8 +110,25 @@ def _kind(subject: Subject, steps: Steps, fault: Fault, target: Component) -> It
         allowed = f"add {' or '.join(f'`{_REACHED_BY[seam]}:`' for seam in wanted)} to `system.components.{target.name}`"
     else:
         what, allowed = f"no injector can carry out `{fault.name}` yet", "a fault that strikes HTTP or a Python function"
-    yield subject.problem("FAULT-SEAM", what, here, f"{target.name} is reached by {_how(reached)}", allowed=allowed)
+    yield subject.problem("FAULT-SEAM", what, here, f"{target.name} is reached by {_how(target)}", allowed=allowed)
 
 
-def _how(reached: set[Seam]) -> str:
-    return " and ".join(sorted(_REACHED_BY[seam] for seam in reached)) or "neither endpoint nor python"
+def _reached(target: Component) -> set[Seam]:
+    place, port = target.place, bool(target.port)
+    said: dict[Seam, bool] = {
+        "exchange": bool(target.endpoint),
+        "python": bool(target.python),
+        "process": port or bool(place.pidfile or place.match),
+        "port": port,
+        "directory": bool(place.directory),
+    }
+    return {seam for seam, given in said.items() if given}
+
+
+def _how(target: Component) -> str:
+    place = target.place
+    stated = {
+        "endpoint": target.endpoint, "python": target.python, "process": place.pidfile or place.match, "port": place.port,
+        "directory": place.directory,
+    }  # fmt: skip
+    return " and ".join(key for key, value in stated.items() if value) or "neither endpoint nor python"

@@ -60,24 +60,39 @@ def terminate(process: ProcessIdentity) -> bool:
         Whether it was running and could be told.
     """
     try:
-        if not hasattr(os, "pidfd_open"):
-            return is_running(process) and _signalled(process.pid)
-        descriptor = os.pidfd_open(process.pid)
+        return send(process, signal.SIGTERM)
     except OSError:
+        return False
+
+
+def send(process: ProcessIdentity, number: signal.Signals) -> bool:
+    """Send a signal to this very process, and to no other that got its pid since.
+
+    Returns:
+        Whether it was running.
+
+    Raises:
+        OSError: it runs, and may not be told.
+    """
+    if not hasattr(os, "pidfd_open"):
+        return is_running(process) and _signalled(process.pid, number)
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
         return False
     try:
         if not is_running(process):
             return False
-        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-    except OSError:
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
         return False
     finally:
         os.close(descriptor)
     return True
 
 
-def _signalled(pid: int) -> bool:
-    os.kill(pid, signal.SIGTERM)
+def _signalled(pid: int, number: signal.Signals) -> bool:
+    os.kill(pid, number)
     return True
 
 

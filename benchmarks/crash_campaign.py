@@ -1,0 +1,81 @@
+"""Kills runs, guardians and targets with kill -9, at every step of the journal and at random instants, and says what was left broken.
+
+    python benchmarks/crash_campaign.py --kills 1000
+
+Most trials drive the guardian as a run does; some are whole runs of the command line, whose ledger must verify afterwards.
+Prints a table by fault, and exits 1 where anything was left broken for longer than five seconds after its lease.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, cycle
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
+from crashes import ALLOWED_S, TTL_S, Kill, Trial, instants, steps, trial
+from whole_runs import whole_run
+
+FAULTS = ("process.pause", "network.partition", "network.delay", "network.reset", "disk.full")
+WHOLE = ("process.pause", "network.partition")
+
+
+def planned(kills: int, seed: int) -> Iterator[tuple[str, Kill]]:
+    """Yield every step once, then random instants, the faults in turn, until enough are to be killed."""
+    faults, count = cycle(FAULTS), 0
+    for source in (steps(), instants(seed)):
+        for kill in source:
+            if count >= kills:
+                return
+            count += len(kill.who)
+            yield next(faults), kill
+
+
+def work(job: tuple[str, Kill | int]) -> Trial:
+    """Do one trial: with a kill that is planned, or a whole run of that seed."""
+    fault, how = job
+    return trial(fault, how) if isinstance(how, Kill) else whole_run(fault, how)
+
+
+def main() -> int:
+    """Run the campaign and print its figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=20, help="whole runs among the trials")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    jobs = chain(planned(options.kills, options.seed), zip(cycle(WHOLE), range(options.seed, options.seed + options.runs), strict=False))
+    start, done = time.monotonic(), []
+    with multiprocessing.get_context("forkserver").Pool(options.jobs) as pool:
+        for one in pool.imap_unordered(work, jobs):
+            done.append(one)
+            if one.wrong:
+                print(f"WRONG {one.fault}, {one.kill}: {'; '.join(one.wrong)}", flush=True)
+    report(done, time.monotonic() - start)
+    return 1 if any(one.wrong for one in done) else 0
+
+
+def report(done: list[Trial], seconds: float) -> None:
+    """Print what came of it."""
+    who = Counter(name for one in done for name in one.kill.who)
+    print(f"{sum(one.kills for one in done)} processes killed in {len(done)} trials ({seconds:.0f} s): {dict(who)}")
+    print(f"lease {TTL_S} s; allowed after it {ALLOWED_S} s")
+    for fault in sorted({one.fault for one in done}):
+        mine = [one for one in done if one.fault == fault]
+        waits = sorted(one.seconds for one in mine if one.seconds)
+        print(
+            f"{fault}: {len(mine)} trials, left broken or inconsistent {sum(1 for one in mine if one.wrong)}, "
+            f"mended by recover {sum(one.by_recover for one in mine)}, until all was well: "
+            f"median {waits[len(waits) // 2]:.2f} s, p99 {waits[int(len(waits) * 0.99)]:.2f} s, longest {waits[-1]:.2f} s"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Arms faults that outlive their process: the guardian writes them down, applies, looks and removes; the run keeps the lease."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Self
+
+from refute.core.arming import Arming, Handle
+from refute.core.process import ProcessIdentity
+from refute.experiment.armament import RENEW_S, Armament, Rollback
+from refute.experiment.design import LEASE_TTL_S, Experiment
+from refute.experiment.link import Link
+from refute.experiment.peer import Proof
+from refute.injectors.registry import choose
+from refute.safety.guard import Guard
+from refute.safety.journal import Journal
+
+
+class GuardedArmament:
+    """Does over the guardian what `Armament` does over the link; enter it around the whole run.
+
+    Args:
+        journal: the rollback journal.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        """Reach nobody yet."""
+        self._guard = Guard(journal)
+        self._handle: Handle | None = None
+        self._renewed = 0.0
+
+    async def __aenter__(self) -> Self:
+        await self._guard.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._guard.__aexit__(*error)
+
+    @property
+    def lease_s(self) -> float:
+        """Seconds that the lease lasts from now; 0 where nothing is armed."""
+        return max(0.0, LEASE_TTL_S - (time.monotonic() - self._renewed)) if self._handle else 0.0
+
+    async def arm(self, arming: Arming, experiment: str, _holders: Sequence[ProcessIdentity]) -> None:
+        """Have the fault written down and applied.
+
+        Args:
+            arming: the fault, aimed.
+            experiment: its id.
+
+        Raises:
+            RefuteError: it cannot be done here, or the guardian is gone; `roll_back` is due.
+        """
+        self._handle, self._renewed = choose(arming).prepare(arming), time.monotonic()
+        await self._guard.arm([self._handle], experiment, LEASE_TTL_S)
+
+    async def keep(self) -> None:
+        """Renew the lease where it is time to.
+
+        Raises:
+            RefuteError: it had ended, or the guardian is gone.
+        """
+        if self._handle is not None and time.monotonic() - self._renewed >= RENEW_S:
+            self._renewed = time.monotonic()
+            await self._guard.renew(LEASE_TTL_S)
+
+    async def roll_back(self, why: str) -> Rollback | None:
+        """Have it removed and proven; None where nothing is armed. Call it through `to_the_end`.
+
+        Args:
+            why: in words.
+        """
+        handle = self._handle
+        if handle is None:
+            return None
+        start = time.perf_counter()
+        gone = await self._guard.disarm([handle])
+        if gone:
+            self._handle = None
+        how = "the guardian has looked, and it is gone" if gone else "it is not seen to be gone; the guardian goes on trying"
+        return Rollback(Proof(gone, how), why, time.perf_counter() - start, self._guard.landed(handle))
+
+
+def armament_of(experiment: Experiment, journal: Journal, link: Link) -> Armament | GuardedArmament:
+    """Return what arms an experiment's fault.
+
+    Args:
+        experiment: what is to run.
+        journal: the rollback journal.
+        link: to the workload's processes.
+
+    Raises:
+        RefuteError: nothing installed can inject it (`INJECTOR-NONE`).
+    """
+    expiring = choose(experiment.arming).rollback_kind == "expiring"
+    return Armament(journal, link) if expiring else GuardedArmament(journal)

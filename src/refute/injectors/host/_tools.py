@@ -1,0 +1,77 @@
+"""Runs the system's own tools, and says what of them and of the rights is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+NET_ADMIN = 12
+SYS_ADMIN = 21
+_NAMES = {NET_ADMIN: "CAP_NET_ADMIN", SYS_ADMIN: "CAP_SYS_ADMIN"}
+_PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+_LIMIT_S = 5.0
+
+
+class ToolError(Exception):
+    """A tool failed; the text is what it said."""
+
+
+@cache
+def path_of(tool: str) -> str:
+    """Return where a tool is, "" where it is not installed."""
+    return shutil.which(tool, path=_PLACES) or ""
+
+
+def lacks(tools: Sequence[str], *capabilities: int) -> str:
+    """Say which of these tools or rights are missing, "" where none is.
+
+    Args:
+        tools: names of commands.
+        *capabilities: numbers of Linux capabilities.
+    """
+    missing = [f"the command {tool} is not installed" for tool in tools if not path_of(tool)]
+    held = _effective()
+    missing += [f"it needs the right {_NAMES[number]}" for number in capabilities if not held >> number & 1]
+    return "; ".join(missing)
+
+
+def run(command: Sequence[str], text: str = "", *, within: Sequence[str] = ()) -> str:
+    """Run a tool to its end and return what it prints.
+
+    It inherits the guardian's lock, so that nobody takes over before it has ended.
+
+    Args:
+        command: its first word is looked up.
+        text: its standard input.
+        within: a command that runs it, such as one that enters a namespace first.
+
+    Raises:
+        ToolError: it failed, or took too long.
+    """
+    try:
+        done = subprocess.run(
+            [*_resolved(within), *_resolved(command)], input=text, capture_output=True, text=True, timeout=_LIMIT_S, check=False,
+            close_fds=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolError(f"{command[0]}: {error}") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ToolError(f"{command[0]}: {said[-1]}")
+    return done.stdout
+
+
+def _resolved(command: Sequence[str]) -> list[str]:
+    return [path_of(word) or word for word in command[:1]] + list(command[1:])
+
+
+def _effective() -> int:
+    try:
+        lines = Path("/proc/self/status").read_text("ascii").splitlines()
+        return int(next(line for line in lines if line.startswith("CapEff:")).split()[1], 16)
+    except (OSError, StopIteration, ValueError):
+        return 0

@@ -1,0 +1,228 @@
+"""A run's end of the guardian: finds it or starts it, asks it to apply, renews the lease, has it remove and prove."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Self
+
+from refute import __version__
+from refute.core.arming import Handle, Landing
+from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
+from refute.core.link import MAX_LINE_BYTES, Message, decode, encode
+from refute.core.process import this_process
+from refute.safety import guardian
+from refute.safety._post import Post
+from refute.safety.journal import Journal
+from refute.safety.state import probe
+
+_START_S = 8.0
+_ANSWER_S = 10.0
+_SETTLE_S = 8.0
+_TICK_S = 0.05
+
+
+def obstacle() -> str:
+    """Say why there could be no guardian here, "" where there could."""
+    return "" if sys.platform.startswith("linux") else f"the guardian needs Linux, and this is {sys.platform}"
+
+
+def post_beside(journal: Journal) -> Post:
+    """Return where the guardian of a journal sits."""
+    return Post(journal.directory.parent / "guardian")
+
+
+def summon(post: Post) -> int:
+    """Find the guardian, or start one, and return its process id.
+
+    Args:
+        post: where it sits.
+
+    Raises:
+        RefuteError: there can be none (`GUARDIAN-START`, `JOURNAL-…`), or it is of another version (`GUARDIAN-VERSION`).
+    """
+    if reason := obstacle():
+        raise refuse("GUARDIAN-START", "there is no guardian, so nothing that outlives its process may be injected", seen=reason)
+    probe(post.directory)
+    until_s = time.monotonic() + _START_S
+    while (hello := ask_now(post, "hello")) is None:
+        if time.monotonic() > until_s:
+            seen, then = _who(post), f"read {post.log}; refute doctor"
+            raise refuse("GUARDIAN-START", "the guardian does not answer, so nothing may be injected", seen=seen, next=then)
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            guardian.start(post)
+        time.sleep(_TICK_S)
+    if hello["version"] != __version__:
+        raise refuse(
+            "GUARDIAN-VERSION", "the guardian is of another version", seen=hello["version"], allowed=__version__,
+            next=f"wait until its last run has ended: it goes by itself {guardian.IDLE_S:g} s after that",
+        )  # fmt: skip
+    return int(hello["process"]["pid"])
+
+
+class Guard:
+    """The connection of one run; use as an async context manager, which finds or starts the guardian.
+
+    Args:
+        journal: of this machine, to see what became of a handle where the guardian died.
+        post: where the guardian sits; by default beside the journal.
+    """
+
+    def __init__(self, journal: Journal, post: Post | None = None) -> None:
+        """Reach nobody yet."""
+        self._journal = journal
+        self._post = post if post is not None else post_beside(journal)
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._turn = asyncio.Lock()
+        self._number = 0
+        self._landings: dict[str, Landing] = {}
+
+    async def __aenter__(self) -> Self:
+        await self._reach()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._leave()
+
+    async def arm(self, handles: Sequence[Handle], experiment: str, ttl_s: float) -> None:
+        """Have handles written down and applied; where it fails, none of them is left.
+
+        Args:
+            handles: as prepared.
+            experiment: id of the experiment.
+            ttl_s: length of the lease, seconds.
+
+        Raises:
+            RefuteError: a hand refused, the journal cannot be written, or the guardian is gone (`GUARDIAN-LOST`).
+        """
+        handed = [handle.to_json() for handle in handles]
+        await self._ask("arm", handles=handed, experiment=experiment, ttl_s=ttl_s, runner=this_process().to_json())
+
+    async def renew(self, ttl_s: float) -> None:
+        """Extend the lease, and hear what has been seen.
+
+        Raises:
+            RefuteError: it had ended (`LINK-LEASE`), or the guardian is gone (`GUARDIAN-LOST`).
+        """
+        answer = await self._ask("renew", timeout_s=ttl_s, ttl_s=ttl_s)
+        if not answer["ok"]:
+            problem = Problem("LINK-LEASE", "a lease ended before it was renewed", seen="the guardian has removed the fault")
+            raise RefuteError(problem, exit_code=EXIT_INCONCLUSIVE)
+
+    async def disarm(self, handles: Sequence[Handle]) -> bool:
+        """Have everything removed.
+
+        Returns:
+            Whether each handle is provably gone, by the guardian's word or, where it resists or the guardian died, by the journal's within
+            some seconds: whoever took over goes on trying.
+        """
+        verified: dict[str, bool] = {}
+        with contextlib.suppress(RefuteError):
+            verified = (await self._ask("disarm"))["verified"]
+        left = {handle.id for handle in handles if not verified.get(handle.id)}
+        return not left or await self._settled(left)
+
+    def landed(self, handle: Handle) -> Landing:
+        """Return what the guardian last saw of a handle."""
+        return self._landings.get(handle.id, Landing(reason="nobody has looked at it yet"))
+
+    async def _settled(self, handles: set[str]) -> bool:
+        """Wait until the journal says that handles are verified; somebody must be there to do it."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + _SETTLE_S
+        while loop.time() < until_s:
+            with contextlib.suppress(RefuteError):
+                if not handles & {entry.handle.id for entry in self._journal.live()}:
+                    return True
+                await self._reach()
+                await self._ask("mend", wait_s=1.0)
+            await asyncio.sleep(_TICK_S)
+        return False
+
+    async def _reach(self) -> None:
+        """Connect to the guardian, starting one where there is none.
+
+        Raises:
+            RefuteError: there can be none (`GUARDIAN-…`, `JOURNAL-…`).
+        """
+        if self._writer is not None:
+            return
+        await asyncio.to_thread(summon, self._post)
+        try:
+            connection = self._post.connect()
+            connection.setblocking(False)
+            self._reader, self._writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE_BYTES)
+        except OSError as error:
+            raise _lost(str(error)) from None
+
+    async def _ask(self, op: str, timeout_s: float = _ANSWER_S, **fields: Any) -> Message:
+        async with self._turn:
+            reader, writer = self._reader, self._writer
+            if reader is None or writer is None:
+                raise _lost("it is gone")
+            self._number += 1
+            try:
+                writer.write(encode({"id": self._number, "op": op, **fields}))
+                async with asyncio.timeout(timeout_s):
+                    message = decode(await reader.readuntil())
+            except asyncio.CancelledError:
+                self._leave()  # an answer that nobody takes would be taken for the next one's; the guardian removes what is armed
+                raise
+            except (OSError, ValueError, EOFError, TimeoutError) as error:
+                self._leave()
+                raise _lost(f"{op}: {type(error).__name__}") from None
+        if not message["ok"] and "problems" in message:
+            raise RefuteError(*(Problem(**problem) for problem in message["problems"]), exit_code=EXIT_INCONCLUSIVE)
+        self._landings.update({name: Landing.from_json(data) for name, data in message.get("landings", {}).items()})
+        return message
+
+    def _leave(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._reader = self._writer = None
+
+
+def ask_now(post: Post, op: str, timeout_s: float = 5.0, **fields: Any) -> Message | None:
+    """Ask the guardian something without being a run.
+
+    Args:
+        post: where it sits.
+        op: `status`, `abort` or `mend`.
+        timeout_s: how long to wait for the answer, seconds.
+        **fields: arguments.
+
+    Returns:
+        Its answer, None where none is there or it does not answer.
+    """
+    try:
+        with post.connect() as connection:
+            connection.settimeout(timeout_s)
+            connection.sendall(encode({"id": 1, "op": op, **fields}))
+            return decode(_line(connection))
+    except (OSError, ValueError):
+        return None
+
+
+def _line(connection: socket.socket) -> bytes:
+    data = b""
+    while not data.endswith(b"\n"):
+        if not (chunk := connection.recv(65536)):
+            raise ConnectionError("closed without an answer")
+        data += chunk
+    return data
+
+
+def _who(post: Post) -> str:
+    holder = post.holder()
+    return "no process holds its lock" if holder is None else f"process {holder.pid} holds its lock"
+
+
+def _lost(why: str) -> RefuteError:
+    problem = Problem("GUARDIAN-LOST", "the guardian is gone; whoever takes over removes the fault", seen=why)
+    return RefuteError(problem, exit_code=EXIT_INCONCLUSIVE)

@@ -1,0 +1,86 @@
+"""Crash trials with the real command line: `refute run` on the shop, kill -9 at an instant; is the service back, does the ledger verify?"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from crashes import ALLOWED_S, Kill, Trial, answers_quickly
+
+from refute.experiment.design import LEASE_TTL_S
+from refute.safety._post import Post
+from refute.safety.guard import ask_now
+
+SHOP = Path(__file__).parent / "shop"
+HELLO = b"GET / HTTP/1.0\r\n\r\n"
+
+
+def whole_run(fault: str, seed: int) -> Trial:
+    """Do one: the runner, its guardian or both are killed at a random instant of a run."""
+    rng = random.Random(seed)
+    kill = Kill(rng.choice([("runner",), ("guardian",), ("guardian", "runner")]), at_s=rng.uniform(0.5, 10.0))
+    outcome = Trial(kill, f"{fault} (whole run)")
+    with tempfile.TemporaryDirectory(prefix="crash-run-") as place:
+        shop = Path(place) / "shop"
+        shutil.copytree(SHOP, shop)
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        text = (shop / "refute.yaml").read_text().replace("PORT", str(port)).replace("process.pause", fault)
+        (shop / "refute.yaml").write_text(text.replace("units: 120", "units: 600").replace("answered >= 90%", "answered >= 99%"))
+        stock = subprocess.Popen([sys.executable, shop / "stock.py", str(port), shop / "stock.pid"], stderr=subprocess.DEVNULL)
+        environ = os.environ | {"XDG_STATE_HOME": f"{place}/state", "SHOP_PORT": str(port), "SHOP_SERVED": "1"}
+        try:
+            _lived(shop, port, environ, outcome)
+        finally:
+            stock.kill()
+            stock.wait()
+            if (holder := Post(Path(place) / "state/refute/guardian").holder()) is not None:
+                os.kill(holder.pid, signal.SIGTERM)
+                time.sleep(0.5)
+    return outcome
+
+
+def _lived(shop: Path, port: int, environ: dict[str, str], outcome: Trial) -> None:
+    post = Post(Path(environ["XDG_STATE_HOME"]) / "refute" / "guardian")
+    runner = subprocess.Popen(_refute("run", "--json"), cwd=shop, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(outcome.kill.at_s)
+    for who in outcome.kill.who:
+        status = ask_now(post, "status") if who == "guardian" else None
+        if who == "runner":
+            runner.kill()
+            outcome.kills += 1
+        elif status is not None:
+            os.kill(status["pid"], signal.SIGKILL)
+            outcome.kills += 1
+    struck = time.monotonic()
+    runner.wait(60)
+    while not answers_quickly(port, HELLO) and time.monotonic() < struck + LEASE_TTL_S + ALLOWED_S:
+        time.sleep(0.02)
+    outcome.seconds = time.monotonic() - struck
+    if not answers_quickly(port, HELLO):
+        outcome.wrong.append("the fault is still felt")
+    recovered = json.loads(_done(shop, environ, "recover", "--json").stdout)
+    outcome.by_recover = bool(recovered["handles"])
+    if recovered["exit_code"]:
+        outcome.wrong.append(f"recover: {recovered}")
+    if live := json.loads(_done(shop, environ, "doctor", "--json").stdout)["live"]:
+        outcome.wrong.append(f"live: {live}")
+    if (shop / ".refute" / "ledger.db").exists() and _done(shop, environ, "ledger", "verify").returncode:
+        outcome.wrong.append("the ledger does not verify")
+
+
+def _done(shop: Path, environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(_refute(*arguments), cwd=shop, env=environ, check=False, capture_output=True)
+
+
+def _refute(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "refute", *arguments]
