@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -21,7 +23,7 @@ from refute.experiment.design import LEASE_TTL_S
 from refute.injectors.host.signals import INJECTOR as SIGNALS
 from refute.safety import guardian
 from refute.safety._post import Post
-from refute.safety.guard import ask_now, summon
+from refute.safety.guard import Guard, ask_now, summon
 from refute.safety.journal import Journal
 
 ALLOWED_S = 5.0
@@ -265,3 +267,34 @@ def test_a_state_directory_that_cannot_be_written_refuses_before_anything(shop, 
     assert code == 2
     assert "JOURNAL-" in json.dumps(lines) + err
     assert answers(shop.port)
+
+
+@pytest.mark.host
+def test_a_disk_that_runs_full_in_the_middle_keeps_no_fault(tmp_path, sleeper):
+    place, process = tmp_path / "small", sleeper()
+    place.mkdir()
+    (tmp_path / "pid").write_text(str(process.pid))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", place], check=True)
+    journal, post = Journal(place / "journal"), Post(place / "guardian")
+
+    async def armed_until_the_disk_is_full():
+        async with Guard(journal, post) as guard:
+            await guard.arm([prepared(Place(pidfile=str(tmp_path / "pid")))], "e", LEASE_TTL_S)
+            assert stopped(process)
+            with (place / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+                while ballast.write(b"x" * 512):
+                    pass
+
+    try:
+        asyncio.run(armed_until_the_disk_is_full())
+        until(lambda: not stopped(process), 2)
+        (place / "ballast").unlink()
+        until(lambda: not journal.live(), 8)
+    finally:
+        os.kill(post.holder().pid, signal.SIGTERM)
+        until(lambda: post.holder() is None, 5)
+        subprocess.run(["umount", place], check=True)
+
+
+def stopped(process):
+    return Path(f"/proc/{process.pid}/stat").read_text().split()[2] == "T"

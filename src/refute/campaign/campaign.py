@@ -11,19 +11,17 @@ from typing import Any
 
 from refute.campaign.plan import Plan, Proposal, Question, ask, design, show_magnitude
 from refute.campaign.standing import Standing, draw_of, standings
-from refute.core.arming import Arming
 from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, Problem, RefuteError, refuse, worst_exit
 from refute.core.events import Event, EventKind
 from refute.core.intent import Belief, Intent
 from refute.experiment.design import Experiment
 from refute.experiment.run import Result, Run
 from refute.experiment.telling import TOLD_ANYWAY
-from refute.injectors.registry import choose
 from refute.learning import Counts, Seen, learned_bits, surprisal_bits, surprise_bits
 from refute.ledger import Ledger
 from refute.safety.abort import abort_marker, abort_requested
 from refute.safety.admission import Answer, Asked, admission
-from refute.safety.guard import post_beside, summon
+from refute.safety.gates import rollback_ready
 from refute.safety.journal import Journal
 from refute.safety.runs import registered
 from refute.safety.state import probe
@@ -284,16 +282,8 @@ class Campaign:
             {"name": "intent valid", "ok": True, "reason": ""},
             {"name": "no other live run", "ok": True, "reason": f"on {self.intent.system.name}"},
             {"name": "ledger and journal writable", "ok": True, "reason": ""},
-            {"name": "rollback ready", "ok": True, "reason": self._rollback(proposal.arming)},
+            {"name": "rollback ready", "ok": True, "reason": rollback_ready(proposal.arming, self.journal)},
         ]
-
-    def _rollback(self, arming: Arming) -> str:
-        """Say who removes a fault; where a guardian must, one is there when this returns."""
-        hand = choose(arming)
-        if hand.rollback_kind == "expiring":
-            return f"{arming.fault} ends with its lease"
-        guardian = summon(post_beside(self.journal))
-        return f"the guardian, process {guardian}, applies {arming.fault} by {hand.name} and removes it"
 
     def _forecast(self, experiment: Experiment, proposal: Proposal, now: Mapping[str, Standing]) -> None:
         beliefs = {

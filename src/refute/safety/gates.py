@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from refute.core.arming import Handle
+from refute.core.arming import Arming, Handle
 from refute.core.errors import Problem
+from refute.injectors.registry import choose
+from refute.safety.guard import post_beside, summon
+from refute.safety.journal import Journal
 
 
 class Planned(Protocol):
@@ -56,6 +59,23 @@ class RollbackNeedsGuardian:
             allowed="faults that end with their lease",
             next="refute faults",
         )
+
+
+def rollback_ready(arming: Arming, journal: Journal) -> str:
+    """Say who removes a fault; where a guardian must, one is there when this returns.
+
+    Args:
+        arming: the fault, aimed.
+        journal: the rollback journal.
+
+    Raises:
+        RefuteError: nothing can inject it (`INJECTOR-NONE`), or no guardian can be had (`GUARDIAN-…`).
+    """
+    hand = choose(arming)
+    if hand.rollback_kind == "expiring":
+        return f"{arming.fault} ends with its lease"
+    guardian = summon(post_beside(journal))
+    return f"the guardian, process {guardian}, applies {arming.fault} by {hand.name} and removes it"
 
 
 def refusals(gates: Sequence[Gate], planned: Planned) -> list[tuple[str, Problem]]:
