@@ -2,16 +2,18 @@
 
     python benchmarks/inprocess_overhead.py [--rounds N] [--json]
 
-Every round makes a few calls per tool over the same loopback stub, the tools in random order, each with its own client and
-connection; the first call warms the caches and is not timed. What is reported is the median over the rounds of the difference
-to the bare client of the same round, with a 95 % bootstrap interval: processor time of the calling thread, which a shared
-machine disturbs little, and wall-clock time beside it. `bare again` shows what the method makes of no difference. Sessions and
-units are made outside the timed calls, so that none pays for its history. Where a tool is not installed its row says so:
+Every tool has a client of its own on the same loopback stub. Each round, in random order, each tool makes two calls that pass
+through it and two that do not, in turns on the same connection (with, without, without, with, or the other way round), after
+one of each that is not timed. A round's figure is the difference of the two means; reported are the median of all rounds with a 95 %
+bootstrap interval, in processor time of the calling thread, which a shared machine disturbs little, and in wall-clock time.
+`nothing` shows what the method makes of no difference. Each tool is armed with a fault that is drawn for every call and never
+fires; sessions and units are made outside the timed calls, so that none pays for its history. Refute's calls each belong to a
+unit of their own, the dearest case, unless the row says otherwise. Where a tool is not installed its row says so:
 
     pip install agentic-chaos agentic-chaos-security mcp-chaos-monkey openai httpx
 
-mcp-chaos-monkey wraps a client of httpx (not httpx2), by replacing its transport; it draws for each request by itself and
-knows no cohorts, logical calls, streams or protocols.
+mcp-chaos-monkey replaces the transport of a client: it does not look at the request, draws for each by itself and knows no cohorts,
+logical calls, streams or protocols. It is made for httpx: with the SDK's httpx2 it works only as long as it does not fire.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import multiprocessing
 import os
 import random
@@ -34,7 +37,7 @@ import httpx
 import httpx2
 import openai
 
-from refute.core.arming import Arming
+from refute.core.arming import Arming, Handle
 from refute.core.context import UnitContext, current_unit
 from refute.core.lease import Lease
 from refute.core.system import Component
@@ -55,21 +58,32 @@ BODY = {"model": "m", "messages": [{"role": "user", "content": "Where is my orde
 NEVER = 1e-9
 """A share so small that nothing fires, though every draw is made."""
 
-CALLS = 5
+WARMING = 2
+TURNS = ((False, True, True, False, False, True), (True, False, False, True, True, False))
+"""Whether each call of a round passes through the tool; the first ones are not timed."""
+SDK, PLAIN = "openai SDK (httpx2)", "httpx client"
+LIMIT_US = 20
 
-Times = dict[tuple[str, str], list[tuple[float, ...]]]
-Call = Callable[[], Any]
-Around = Callable[[int], contextlib.AbstractContextManager[Any]]
+Around = Callable[[int, bool], contextlib.AbstractContextManager[Any]]
+Times = dict[tuple[str, str], list[tuple[float, float, float, float]]]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One tool at work on one client: what to do around a call, untimed, and the call."""
+    """One tool at work on one client.
+
+    Attributes:
+        layer: what is called.
+        name: the tool's.
+        call: the call to time.
+        around: around a call, by its number and whether it passes through the tool. What it makes it makes in both cases, so that
+            the collection of that garbage weighs on both alike.
+    """
 
     layer: str
     name: str
-    call: Call
-    around: Around
+    call: Callable[[], Any]
+    around: Around = lambda _, __: contextlib.nullcontext()
 
 
 def serve(port: Any) -> None:
@@ -102,171 +116,234 @@ def bare(library: ModuleType) -> type:
     return type("Bare", (library.HTTPTransport,), {"handle_request": library.HTTPTransport.handle_request})
 
 
-def sdk(url: str, transport: Any) -> openai.OpenAI:
-    """Return an SDK client over a transport of httpx2."""
-    return openai.OpenAI(api_key="k", base_url=url, max_retries=0, http_client=httpx2.Client(transport=transport))
+class Client:
+    """A client of one layer, whose transport can be exchanged on the same connection.
 
+    Args:
+        layer: `SDK` or `PLAIN`.
+        url: the stub's.
+    """
 
-def asks(client: Any, url: str) -> Call:
-    """Return the call to time: through the SDK, or a plain post."""
-    if isinstance(client, openai.OpenAI):
-        return lambda: client.chat.completions.create(**BODY)
-    return lambda: client.post(f"{url}/chat/completions", json=BODY)
+    def __init__(self, layer: str, url: str) -> None:
+        """Connect through a transport that nothing hooks."""
+        self.layer, self.library = layer, httpx2 if layer == SDK else httpx
+        self.unhooked = bare(self.library)
+        self.transport = self.unhooked()
+        self.http = self.library.Client(transport=self.transport)
+        self.sdk = openai.OpenAI(api_key="k", base_url=url, max_retries=0, http_client=self.http) if layer == SDK else None
+        self.url = f"{url}/chat/completions"
 
+    def call(self) -> Any:
+        """Ask the model."""
+        return self.http.post(self.url, json=BODY) if self.sdk is None else self.sdk.chat.completions.create(**BODY)
 
-@contextlib.contextmanager
-def unit(arm: str, number: int) -> Iterator[None]:
-    """Work for one unit."""
-    token = current_unit.set(UnitContext(f"case/{number}", arm))  # type: ignore[arg-type]
-    yield
-    current_unit.reset(token)
+    def call_before(self) -> None:
+        """Ask something else."""
+        self.http.post(self.url, json=BODY | {"n": 1})
+
+    @contextlib.contextmanager
+    def unit(self, number: int, armed: bool, arm: str) -> Iterator[None]:
+        """Call for one unit, through the library's own class or the one that nothing hooks."""
+        token = current_unit.set(UnitContext(f"case/{number}", arm))  # type: ignore[arg-type]
+        self.transport.__class__ = self.library.HTTPTransport if armed else self.unhooked
+        yield
+        current_unit.reset(token)
+
+    @contextlib.contextmanager
+    def through(self, transport: Any, armed: bool) -> Iterator[None]:
+        """Call through another transport or this one."""
+        self.http._transport = transport if armed else self.transport  # noqa: SLF001 - as mcp-chaos-monkey does
+        yield
 
 
 def contenders(url: str) -> tuple[list[Contender], dict[str, str]]:
     """Return everything that is compared, and why the rest is not."""
+    found: list[Contender] = []
     missing: dict[str, str] = {}
-
-    def nothing(_: int) -> contextlib.AbstractContextManager[Any]:
-        return contextlib.nullcontext()
-
-    makers: dict[str, Callable[[bool], Any]] = {
-        "openai SDK (httpx2)": lambda hooked: sdk(url, httpx2.HTTPTransport() if hooked else bare(httpx2)()),
-        "httpx client": lambda hooked: httpx.Client(transport=httpx.HTTPTransport() if hooked else bare(httpx)()),
-    }
-    found = []
-    for layer, make in makers.items():
-        found += [
-            Contender(layer, "bare", asks(make(False), url), nothing),
-            Contender(layer, "bare again", asks(make(False), url), nothing),
-            Contender(layer, "refute, treatment", asks(make(True), url), lambda number: unit("treatment", number)),
-            Contender(layer, "refute, control", asks(make(True), url), lambda number: unit("control", number)),
-        ]
-    for add in (_agentic_chaos, _agentic_chaos_security, _mcp_chaos_monkey):
-        try:
-            found += add(url)
-        except ImportError as error:
-            missing[add.__name__.strip("_").replace("_", "-")] = f"not installed ({error.name})"
+    for layer in (SDK, PLAIN):
+        found.append(Contender(layer, "nothing", Client(layer, url).call))
+        found += [_refute(Client(layer, url), arm) for arm in ("treatment", "control")]
+        found.append(_refute_later(Client(layer, url)))
+        for add in (_agentic_chaos, _agentic_chaos_security, _mcp_chaos_monkey):
+            try:
+                found += add(Client(layer, url))
+            except ImportError as error:
+                missing[add.__name__.strip("_").replace("_", "-")] = f"not installed ({error.name})"
     return found, missing
 
 
-def _agentic_chaos(url: str) -> list[Contender]:
+def _refute(client: Client, arm: str) -> Contender:
+    return Contender(client.layer, f"refute, {arm}", client.call, lambda number, armed: client.unit(number, armed, arm))
+
+
+def _refute_later(client: Client) -> Contender:
+    @contextlib.contextmanager
+    def around(number: int, armed: bool) -> Iterator[None]:
+        with client.unit(number, armed, "treatment"):
+            client.http.post(client.url, json=BODY | {"n": 1})
+            yield
+
+    return Contender(client.layer, "refute, second of a unit", client.call, around)
+
+
+def _agentic_chaos(client: Client) -> list[Contender]:
     from agentic_chaos.chaos import RateLimitStormFault, chaos_session
     from agentic_chaos.integrations.providers import patch_openai
 
-    client = sdk(url, bare(httpx2)())
+    if client.sdk is None:
+        return []
 
     @contextlib.contextmanager
-    def around(_: int) -> Iterator[None]:
+    def around(_: int, armed: bool) -> Iterator[None]:
         with chaos_session([RateLimitStormFault(probability=NEVER)]):
-            patch_openai(client)
+            patch = patch_openai(client.sdk)
+            if not armed:
+                patch.close()
             yield
+            patch.close()
 
-    return [Contender("openai SDK (httpx2)", "agentic-chaos", asks(client, url), around)]
+    return [Contender(client.layer, "agentic-chaos", client.call, around)]
 
 
-def _agentic_chaos_security(url: str) -> list[Contender]:
+def _agentic_chaos_security(client: Client) -> list[Contender]:
     from agentic_chaos_security.faults import RateLimit
     from agentic_chaos_security.integrations import httpx as over_httpx
     from agentic_chaos_security.integrations import httpx2 as over_httpx2
     from agentic_chaos_security.runtime import Session, bound
 
-    def around(_: int) -> contextlib.AbstractContextManager[Any]:
-        return bound(Session([RateLimit(probability=NEVER)]))
+    transport = (over_httpx2 if client.sdk else over_httpx).ChaosTransport(client.transport)
 
-    through_sdk = sdk(url, over_httpx2.ChaosTransport(bare(httpx2)()))
-    plain = httpx.Client(transport=over_httpx.ChaosTransport(bare(httpx)()))
-    return [
-        Contender("openai SDK (httpx2)", "agentic-chaos-security", asks(through_sdk, url), around),
-        Contender("httpx client", "agentic-chaos-security", asks(plain, url), around),
-    ]
+    @contextlib.contextmanager
+    def around(_: int, armed: bool) -> Iterator[None]:
+        with bound(Session([RateLimit(probability=NEVER)])), client.through(transport, armed):
+            yield
+
+    return [Contender(client.layer, "agentic-chaos-security", client.call, around)]
 
 
-def _mcp_chaos_monkey(url: str) -> list[Contender]:
+def _mcp_chaos_monkey(client: Client) -> list[Contender]:
     os.environ["CHAOS_ENABLED"] = "true"
+    logging.disable(logging.WARNING)
     from mcp_chaos_monkey import ChaosController, ErrorFault
     from mcp_chaos_monkey.interceptors import create_chaos_aware_client_sync
 
-    client = create_chaos_aware_client_sync("llm", httpx.Client(transport=bare(httpx)()))
-    ChaosController.get_instance().inject("llm", ErrorFault(status_code=503, probability=NEVER))
-    return [Contender("httpx client", "mcp-chaos-monkey", asks(client, url), lambda _: contextlib.nullcontext())]
+    create_chaos_aware_client_sync("llm", client.http)
+    transport = client.http._transport  # noqa: SLF001 - where it has put its own
+    if not ChaosController.get_instance().get_active_faults():
+        ChaosController.get_instance().inject("llm", ErrorFault(status_code=503, probability=NEVER))
+    return [Contender(client.layer, "mcp-chaos-monkey", client.call, lambda _, armed: client.through(transport, armed))]
 
 
-def measure(found: list[Contender], first: int, rounds: int) -> Times:
-    """Return each contender's (processor, wall-clock) microseconds per call, by round."""
+def timed(each: Contender, number: int, armed: bool) -> tuple[float, float]:
+    """Return a call's processor time and wall-clock time in microseconds."""
+    with each.around(number, armed):
+        wall, cpu = time.perf_counter(), time.thread_time()
+        each.call()
+        return (time.thread_time() - cpu) * 1e6, (time.perf_counter() - wall) * 1e6
+
+
+def measure(found: list[Contender], numbers: range) -> Times:
+    """Return for each contender, by round, the processor and wall-clock time that it adds, and those of a bare call."""
     times: Times = {(each.layer, each.name): [] for each in found}
-    order, rng = list(found), random.Random(first)
-    for number in range(first, first + rounds):
+    order, rng = list(found), random.Random(numbers.start)
+    for number in numbers:
         rng.shuffle(order)
         for each in order:
-            taken = []
-            for call in range(1 + CALLS):
-                with each.around(number * (1 + CALLS) + call):
-                    wall, cpu = time.perf_counter(), time.thread_time()
-                    each.call()
-                    taken.append(((time.thread_time() - cpu) * 1e6, (time.perf_counter() - wall) * 1e6))
-            times[each.layer, each.name].append(tuple(map(statistics.median, zip(*taken[1:], strict=True))))
+            taken: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+            for turn, armed in enumerate(rng.choice(TURNS)):
+                took = timed(each, number * len(TURNS[0]) + turn, armed)
+                if turn >= WARMING:
+                    taken[armed].append(took)
+            (cpu, wall), (bare_cpu, bare_wall) = (
+                [statistics.mean(clock) for clock in zip(*taken[side], strict=True)] for side in (True, False)
+            )
+            times[each.layer, each.name].append((cpu - bare_cpu, wall - bare_wall, bare_cpu, bare_wall))
     return times
 
 
 def summary(times: Times) -> list[dict[str, Any]]:
-    """Return a row for each contender: the bare call's time, or what it adds and the interval of that, in microseconds."""
+    """Return a row for each contender: what it adds and the interval of that, in microseconds, and Refute's ratio to it."""
     rng = random.Random(2)
     rows: list[dict[str, Any]] = []
-    for layer, name in sorted(times, key=lambda key: (key[0], key[1] != "bare")):
-        took, base = times[layer, name], times[layer, "bare"]
-        if name == "bare":
-            cpu, wall = map(statistics.median, zip(*took, strict=True))
-            rows.append({"layer": layer, "tool": name, "call_us": cpu, "call_wall_us": wall})
-            continue
-        added = [[mine[clock] - theirs[clock] for mine, theirs in zip(took, base, strict=True)] for clock in (0, 1)]
-        medians = sorted(statistics.median(rng.choices(added[0], k=len(took))) for _ in range(1000))
-        middle, wall = map(statistics.median, added)
-        rows.append({"layer": layer, "tool": name, "added_us": middle, "low_us": medians[25], "high_us": medians[974], "wall_us": wall})
+    for (layer, name), took in times.items():
+        added, wall, bare_cpu, bare_wall = (list(column) for column in zip(*took, strict=True))
+        medians = sorted(statistics.median(rng.choices(added, k=len(added))) for _ in range(1000))
+        rows.append(
+            {
+                "layer": layer,
+                "tool": name,
+                "added_us": statistics.median(added),
+                "low_us": medians[25],
+                "high_us": medians[974],
+                "added_wall_us": statistics.median(wall),
+                "call_us": statistics.median(bare_cpu),
+                "call_wall_us": statistics.median(bare_wall),
+            }
+        )
     refute = {row["layer"]: row["added_us"] for row in rows if row["tool"] == "refute, treatment"}
     for row in rows:
-        if "added_us" in row and not row["tool"].startswith(("bare", "refute")):
-            row["times_refute"] = row["added_us"] / max(refute[row["layer"]], 0.1)
+        if row["tool"] != "nothing" and not row["tool"].startswith("refute"):
+            row["refute_to_it"] = refute[row["layer"]] / max(row["added_us"], 0.1)
     return rows
+
+
+@contextlib.contextmanager
+def stub() -> Iterator[str]:
+    """Run the stub in a process of its own."""
+    port: Any = multiprocessing.Queue()
+    server = multiprocessing.Process(target=serve, args=(port,), daemon=True)
+    server.start()
+    yield f"http://127.0.0.1:{port.get(timeout=10)}/v1"
+    server.terminate()
+
+
+def arm(url: str, lease: Lease) -> Handle:
+    """Arm a fault on the stub's calls."""
+    handle = INJECTOR.prepare(Arming(Component("llm", "llm", endpoint=url), "llm.rate_limit", share=NEVER))
+    INJECTOR.apply(handle, lease)
+    return handle
+
+
+def show(report: dict[str, Any]) -> None:
+    """Print the report for people."""
+    seen = f"{report['eligible']} eligible calls in treatment and {report['control_eligible']} in control, and hit {report['injected']}"
+    print(f"{report['rounds']} rounds; refute saw {seen}; limit {LIMIT_US} µs")
+    for layer in (SDK, PLAIN):
+        rows = [row for row in report["rows"] if row["layer"] == layer]
+        call, wall = (statistics.median(row[name] for row in rows) for name in ("call_us", "call_wall_us"))
+        print(f"\n{layer}: a bare call takes {call:.0f} µs of processor time, {wall:.0f} µs in all")
+        for row in sorted(rows, key=lambda row: row["added_us"]):
+            interval = f"[{row['low_us']:.1f}, {row['high_us']:.1f}]"
+            ratio = f"  refute: {row['refute_to_it']:.2f} of it" if "refute_to_it" in row else ""
+            print(f"  {row['tool']:<28} +{row['added_us']:6.1f} µs  {interval:<16} wall +{row['added_wall_us']:.1f} µs{ratio}")
+    for tool, reason in report["missing"].items():
+        print(f"{tool}: {reason}")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=2000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    port: Any = multiprocessing.Queue()
-    server = multiprocessing.Process(target=serve, args=(port,), daemon=True)
-    server.start()
-    url = f"http://127.0.0.1:{port.get(timeout=10)}/v1"
-    found, missing = contenders(url)
-    handle = INJECTOR.prepare(Arming(Component("llm", "llm", endpoint=url), "llm.rate_limit", share=NEVER))
-    lease = Lease(30)
-    INJECTOR.apply(handle, lease)
-    measure(found, -20, 20)
     times: Times = {}
-    for first in range(0, options.rounds, 50):
-        lease.renew(30)
-        for key, took in measure(found, first, 50).items():
-            times.setdefault(key, []).extend(took)
-    landing = INJECTOR.landed(handle)
-    INJECTOR.rollback(handle)
-    server.terminate()
-    rows = summary(times)
-    report = {"rounds": len(next(iter(times.values()))), "eligible": landing.eligible, "injected": landing.injected, "rows": rows}
+    with stub() as url:
+        found, missing = contenders(url)
+        lease = Lease(30)
+        handle = arm(url, lease)
+        measure(found, range(-20, 0))
+        for first in range(0, options.rounds, 50):
+            lease.renew(30)
+            for key, took in measure(found, range(first, min(first + 50, options.rounds))).items():
+                times.setdefault(key, []).extend(took)
+        landing = INJECTOR.landed(handle)
+        INJECTOR.rollback(handle)
+    counts = {name: getattr(landing, name) for name in ("eligible", "control_eligible", "injected", "unattributed")}
+    report = {"rounds": options.rounds, **counts, "rows": summary(times), "missing": missing}
     if options.json:
-        print(json.dumps(report | {"missing": missing}, indent=2))
-        return
-    print(f"{report['rounds']} rounds; refute saw {landing.eligible} eligible calls and hit {landing.injected}")
-    for row in rows:
-        if "call_us" in row:
-            print(f"\n{row['layer']}: a bare call takes {row['call_us']:.0f} µs of processor time, {row['call_wall_us']:.0f} µs in all")
-        else:
-            interval = f"[{row['low_us']:.1f}, {row['high_us']:.1f}]"
-            ratio = f"  {row['times_refute']:.1f} x refute" if "times_refute" in row else ""
-            print(f"  {row['tool']:<24} +{row['added_us']:6.1f} µs  {interval}  wall +{row['wall_us']:.0f} µs{ratio}")
-    for tool, reason in missing.items():
-        print(f"{tool}: {reason}")
+        print(json.dumps(report, indent=2))
+    else:
+        show(report)
 
 
 if __name__ == "__main__":

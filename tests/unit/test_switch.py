@@ -11,7 +11,7 @@ from refute.core.context import UnitContext, current_unit
 from refute.core.errors import RefuteError
 from refute.core.lease import Lease
 from refute.core.system import Component
-from refute.injectors import switch as switches
+from refute.injectors import _calls
 from refute.injectors.switch import Switch
 
 LLM = Component("llm", "llm")
@@ -106,7 +106,7 @@ def test_a_late_but_good_answer_is_not_retried(unit):
 
 
 def test_memory_is_bounded_and_goes_with_the_unit(monkeypatch):
-    monkeypatch.setattr(switches, "_REMEMBERED_CALLS", 10)
+    monkeypatch.setattr(_calls, "_REMEMBERED", 10)
     lone = UnitContext("process", "treatment")
     switch = Switch(Arming(LLM, "llm.rate_limit", share=0.0), Lease(20), lone_unit=lone)
     for number in range(1000):

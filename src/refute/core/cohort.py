@@ -17,14 +17,13 @@ from collections.abc import Callable, Iterator
 from typing import Literal, cast, get_args
 from urllib.parse import quote, unquote
 
-from refute.core.context import Arm, UnitContext
+from refute.core.context import Arm, Count, UnitContext
 
 HEADER = "baggage"
 MAX_REPORT_BYTES = 8192
 _PREFIX = "refute-"
 _DIGITS = 32
 
-Count = Literal["eligible", "drawn", "hit"]
 Tell = Callable[[Count, str], None]
 
 
@@ -78,6 +77,8 @@ class TravellingUnit(UnitContext):
     """
 
     __slots__ = ("_tell",)
+
+    tells = True
 
     def __init__(self, key: str, arm: Arm, tell: Tell) -> None:
         """Start with nothing seen."""

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Protocol
 
-_T = TypeVar("_T")
+from refute.core.draws import numbers
 
 Arm = Literal["treatment", "control"]
+Count = Literal["eligible", "drawn", "hit"]
+
+
+class Keeper(Protocol):
+    """Keeps something in the units that it meets."""
+
+    component: str
+
+    def eligible(self, kept: Any) -> int:
+        """Return how many eligible calls what it keeps in a unit stands for, which it did not report by `saw_eligible`."""
+        ...
 
 
 class UnitContext:
@@ -18,75 +28,61 @@ class UnitContext:
     Args:
         key: the unit's key, `case/occurrence[/session]`.
         arm: cohort that it is in.
+
+    Attributes:
+        numbers: what is drawn for its first calls (`draws.numbers`), ready before any of them is made.
+        memory: what each keeper keeps about it; it goes when the unit goes.
     """
 
-    __slots__ = ("_calls", "_drawn", "_eligible", "_hits", "_kept", "_lock", "arm", "key")
+    __slots__ = ("_counts", "_lock", "arm", "key", "memory", "numbers")
+
+    tells: ClassVar[bool] = False
+    """Whether `saw_eligible` must hear of each call at once."""
 
     def __init__(self, key: str, arm: Arm) -> None:
         """Start with nothing seen."""
         self.key = key
         self.arm = arm
+        self.numbers = numbers(key, 0)
+        self.memory: dict[Keeper, Any] = {}
         self._lock = threading.Lock()
-        self._calls: dict[tuple[str, str], int] = {}
-        self._eligible: dict[str, int] = {}
-        self._drawn: dict[str, int] = {}
-        self._hits: dict[str, int] = {}
-        self._kept: dict[object, Any] = {}
-
-    def ordinal(self, component: str, call: str) -> int:
-        """Count the logical calls to a component and return this one's number, from 0.
-
-        Args:
-            component: name of the component.
-            call: what tells parallel streams of calls apart; "" where nothing does.
-        """
-        with self._lock:
-            number = self._calls.get((component, call), 0)
-            self._calls[component, call] = number + 1
-            return number
+        self._counts: dict[tuple[Count, str], int] = {}
 
     def saw_eligible(self, component: str) -> None:
         """Note a call that the armed fault could hit; in control too."""
-        with self._lock:
-            self._eligible[component] = self._eligible.get(component, 0) + 1
+        self._count("eligible", component)
 
     def saw_drawn(self, component: str) -> None:
         """Note a call whose draw came up; in control too, where the call is spared."""
-        with self._lock:
-            self._drawn[component] = self._drawn.get(component, 0) + 1
+        self._count("drawn", component)
 
     def saw_hit(self, component: str) -> None:
         """Note a call that the fault did hit."""
-        with self._lock:
-            self._hits[component] = self._hits.get(component, 0) + 1
-
-    def kept(self, owner: object, make: Callable[[], _T]) -> _T:
-        """Return what an owner keeps about this unit, made at first use; it goes when the unit goes.
-
-        Args:
-            owner: whose it is, by identity.
-            make: makes it.
-        """
-        mine: _T | None = self._kept.get(owner)
-        if mine is None:
-            with self._lock:
-                mine = self._kept.setdefault(owner, make())
-        return mine
+        self._count("hit", component)
 
     def eligible(self) -> dict[str, int]:
         """Return the number of eligible calls by component."""
-        with self._lock:
-            return dict(self._eligible)
+        seen = self._counted("eligible")
+        for keeper, kept in list(self.memory.items()):
+            if count := keeper.eligible(kept):
+                seen[keeper.component] = seen.get(keeper.component, 0) + count
+        return seen
 
     def drawn(self) -> dict[str, int]:
         """Return the number of calls whose draw came up, by component."""
-        with self._lock:
-            return dict(self._drawn)
+        return self._counted("drawn")
 
     def hits(self) -> dict[str, int]:
         """Return the number of calls hit by component."""
+        return self._counted("hit")
+
+    def _count(self, what: Count, component: str) -> None:
         with self._lock:
-            return dict(self._hits)
+            self._counts[what, component] = self._counts.get((what, component), 0) + 1
+
+    def _counted(self, what: Count) -> dict[str, int]:
+        with self._lock:
+            return {component: count for (counted, component), count in self._counts.items() if counted == what}
 
 
 current_unit: ContextVar[UnitContext | None] = ContextVar("refute_unit", default=None)

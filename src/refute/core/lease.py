@@ -25,22 +25,36 @@ class Lease:
         ttl_s: seconds until it expires, over 0 and at most `MAX_TTL_S`.
         now_s: clock, injected by tests.
 
+    Attributes:
+        granted_s: when it began, on `now_s`.
+        deadline_s: when it expires unless renewed.
+        over: whether it was revoked.
+        now_s: its clock.
+        root: the lease that expires: itself, unless it is a lease within another.
+
     Raises:
         RefuteError: the duration is out of range (`LEASE-TTL`).
     """
 
-    __slots__ = ("_deadline_s", "_now_s", "_revoked", "granted_s")
+    __slots__ = ("_revoked", "deadline_s", "granted_s", "now_s", "over", "root")
 
     def __init__(self, ttl_s: float, now_s: Callable[[], float] = lease_now_s) -> None:
         """Start the lease now."""
-        self._now_s = now_s
+        self.now_s = now_s
+        self.root: Lease = self
+        self.over = False
         self._revoked = threading.Event()
         self.granted_s = now_s()
-        self._deadline_s = self.granted_s + _checked_ttl(ttl_s)
+        self.deadline_s = self.granted_s + _checked_ttl(ttl_s)
+
+    def lasts(self) -> bool:
+        """Say whether it is neither revoked nor expired."""
+        root = self.root
+        return not self.over and not root.over and root.deadline_s > root.now_s()
 
     def remaining_s(self) -> float:
         """Return the seconds left; 0 once it is revoked or has expired."""
-        return 0.0 if self._revoked.is_set() else max(0.0, self._deadline_s - self._now_s())
+        return max(0.0, self.root.deadline_s - self.root.now_s()) if self.lasts() else 0.0
 
     def renew(self, ttl_s: float) -> bool:
         """Extend the lease to `ttl_s` seconds from now.
@@ -52,14 +66,15 @@ class Lease:
             False where it had already ended: an ended lease stays ended.
         """
         ttl_s = _checked_ttl(ttl_s)
-        if self.remaining_s() <= 0:
-            self._revoked.set()
+        if not self.lasts():
+            self.revoke()
             return False
-        self._deadline_s = self._now_s() + ttl_s
-        return True
+        self.deadline_s = self.now_s() + ttl_s
+        return not self.over
 
     def revoke(self) -> None:
         """End the lease at once and wake everything that sleeps on it."""
+        self.over = True
         self._revoked.set()
 
     def wait_revoked(self, timeout_s: float) -> bool:
@@ -71,20 +86,20 @@ class Lease:
         Returns:
             True where the lease ended, False where the whole time passed.
         """
-        until_s = self._now_s() + timeout_s
-        while (left_s := until_s - self._now_s()) > 0:
-            if self._revoked.wait(min(left_s, self.remaining_s())) or self.remaining_s() <= 0:
+        until_s = self.now_s() + timeout_s
+        while (left_s := until_s - self.now_s()) > 0:
+            if self._revoked.wait(min(left_s, self.remaining_s())) or not self.lasts():
                 return True
         return False
 
     async def wait_revoked_async(self, timeout_s: float) -> bool:
         """Do what `wait_revoked` does without blocking the event loop; polls every 50 ms."""
-        until_s = self._now_s() + timeout_s
-        while (left_s := until_s - self._now_s()) > 0:
+        until_s = self.now_s() + timeout_s
+        while (left_s := until_s - self.now_s()) > 0:
             if (remaining_s := self.remaining_s()) <= 0:
                 return True
             await asyncio.sleep(min(left_s, remaining_s, 0.05))
-        return self.remaining_s() <= 0
+        return not self.lasts()
 
 
 def _checked_ttl(ttl_s: float) -> float:

@@ -12,9 +12,10 @@ from typing import Any
 from refute.core.arming import Arming, Landing
 from refute.core.lease import Lease
 from refute.faults.spec import Fault
+from refute.injectors._calls import Attempt, Hit
 from refute.injectors._memory import Memory
 from refute.injectors.sublease import Sublease
-from refute.injectors.switch import Attempt, Hit, Switch
+from refute.injectors.switch import Switch
 from refute.wire.exchange import UNCHANGED, PythonCall, PythonStrike
 
 Script = Generator[float | None, Any, Any]

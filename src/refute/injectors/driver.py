@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from refute.core.context import UnitContext
 from refute.faults.spec import Fault
-from refute.injectors.switch import Attempt, Hit, Switch
+from refute.injectors._calls import Attempt, Hit
+from refute.injectors.switch import Switch
 from refute.wire.codec import Codec, recognise
 from refute.wire.exchange import FRAMING, Failure, Headers, Pause, Reply, Request, Step, StreamRewriter, Strike, without
 from refute.wire.sse import SseSplitter
@@ -135,7 +136,7 @@ def _hit(aim: Aim, view: View, attempt: Attempt, hit: Hit) -> Script:
         ended = yield from _hold(aim, view, hit, strike)
         if ended is not None:
             return ended
-    if aim.switch.lease.remaining_s() <= 0:
+    if not aim.switch.lease.lasts():
         return (yield from _missed(attempt))
     if strike.instead is not None:
         aim.switch.delivered(hit, strike.effect)
@@ -177,7 +178,7 @@ def _rewritten(aim: Aim, head: Head, hit: Hit, strike: Strike) -> Script:
 
 
 def _changed(aim: Aim, reply: Reply, hit: Hit, strike: Strike) -> Reply | None:
-    if strike.rewrite_reply is None or aim.switch.lease.remaining_s() <= 0:
+    if strike.rewrite_reply is None or not aim.switch.lease.lasts():
         return None
     aim.switch.delivered(hit, strike.effect)
     return strike.rewrite_reply(reply)
@@ -187,7 +188,7 @@ def _on_reply(aim: Aim, view: View, unit: UnitContext) -> Script:
     """Pass the exchange on, and decide once its reply has what the fault awaits."""
     awaits = aim.fault.awaits
     head: Head = yield ASK
-    if awaits is None or not 200 <= head.status < 300 or aim.switch.lease.remaining_s() <= 0:
+    if awaits is None or not 200 <= head.status < 300 or not aim.switch.lease.lasts():
         return None
     codec = view.codec()
 
@@ -260,7 +261,7 @@ class Pump:
     def feed(self, chunk: bytes) -> list[Step]:
         """Take the next bytes from upstream and return what to pass on now."""
         if self._rewriter is not None:
-            if self._switch.lease.remaining_s() > 0:
+            if self._switch.lease.lasts():
                 return self._rewriter.feed(chunk)
             chunk = self._rewriter.release() + chunk
             self._rewriter = None

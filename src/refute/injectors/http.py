@@ -12,35 +12,40 @@ from types import ModuleType
 from typing import Any
 
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
+from refute.core.context import UnitContext
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import seams
+from refute.injectors._calls import Attempt
 from refute.injectors.driver import Aim, script
-from refute.injectors.httpx_adapter import Adapter, HttpxView
+from refute.injectors.httpx_adapter import Adapter, HttpxView, identity_of
 from refute.injectors.httpx_hooks import LIBRARIES, Hooks
+from refute.injectors.routes import Routes, UrlOf, url_of
 from refute.injectors.sublease import Sublease
-from refute.injectors.switch import Attempt, Switch
+from refute.injectors.switch import Switch
 from refute.injectors.target import Target
 
 _UNHOOKED = ("aiohttp", "requests", "botocore", "urllib3", "http.client")
 _REMEMBERED_LANDINGS = 64
-_REMEMBERED_ROUTES = 512
 
 
 class _Armed:
     """One fault at work in this process."""
 
-    __slots__ = ("aim", "lease", "target")
+    __slots__ = ("aim", "failed", "lease", "missed", "target")
 
     def __init__(self, arming: Arming, lease: Lease) -> None:
         self.target = Target(arming.component)
         self.lease = Sublease(lease)
-        self.aim = Aim(catalogue()[arming.fault], arming.magnitude, Switch(arming, self.lease))
+        fault, switch = catalogue()[arming.fault], Switch(arming, self.lease, identify=identity_of)
+        self.aim = Aim(fault, arming.magnitude, switch)
+        by_draw_alone = arming.draw == "call" and fault.awaits is None and fault.matches_exchange is None
+        self.missed: Callable[[Any], UnitContext | None] = switch.missed if by_draw_alone else _cannot_tell
+        self.failed = switch.failed
 
 
-_Place = tuple[str, str, str, int | None, str]
-_Routes = dict[_Place, tuple[_Armed, ...]]
-"""What is armed for a method and a URL without its query; a new one whenever something is armed or disarmed."""
+def _cannot_tell(_request: Any) -> None:
+    """Stand in for `Switch.missed` where the draw does not settle it."""
 
 
 class HttpInjector:
@@ -53,7 +58,7 @@ class HttpInjector:
         """Start with nothing armed and nothing hooked."""
         self._lock = threading.Lock()
         self._armed: dict[str, _Armed] = {}
-        self._routes: _Routes = {}
+        self._routes: Routes[_Armed] = Routes()
         self._past: dict[str, Landing] = {}
         self._hooks = Hooks(self._wrapped)
 
@@ -71,7 +76,7 @@ class HttpInjector:
             if handle.id in self._armed:
                 return
             self._armed[handle.id] = _Armed(Arming.from_json(handle.data["arming"]), lease)
-            self._routes = {}
+            self._routes = Routes(tuple(self._armed.values()))
             self._hooks.install()
 
     def landed(self, handle: Handle) -> Landing:
@@ -85,7 +90,7 @@ class HttpInjector:
             armed = self._armed.pop(handle.id, None)
             if armed is None:
                 return
-            self._routes = {}
+            self._routes = Routes(tuple(self._armed.values()))
             if not self._armed:
                 self._hooks.remove()
             armed.lease.revoke()
@@ -101,51 +106,57 @@ class HttpInjector:
         """Return how many methods of other libraries are hooked now; 0 while nothing is armed."""
         return self._hooks.installed()
 
-    def _aimed_at(self, request: Any) -> tuple[_Armed, ...]:
-        """Return what is armed for a request, in the order of arming."""
-        url = request.url
-        routes, place = self._routes, (request.method, url.scheme, url.host, url.port, url.path)
-        aimed = routes.get(place)
-        return self._routed(request, routes, place) if aimed is None else aimed
-
-    def _routed(self, request: Any, routes: _Routes, place: _Place) -> tuple[_Armed, ...]:
-        """Find what is armed for a request; remember it where that does not depend on the request's headers."""
-        method, scheme, host, port, path = place
-        asked = False
-
-        def header(name: str) -> str:
-            nonlocal asked
-            asked = True
-            return str(request.headers.get(name, ""))
-
-        aimed = tuple(
-            armed for armed in self._armed_now() if armed.target.at(scheme, host, port, path) and armed.target.speaks(method, path, header)
-        )
-        if not asked and len(routes) < _REMEMBERED_ROUTES:
-            routes[place] = aimed
-        return aimed
-
-    def _armed_now(self) -> tuple[_Armed, ...]:
-        with self._lock:
-            return tuple(self._armed.values())
-
     def _wrapped(self, library: ModuleType, name: str, original: Any) -> Any:
-        """Return what stands in for a transport's method."""
-        adapter = Adapter(library)
+        """Return what stands in for a transport's method: no layer of its own around a call that is not hit."""
+        make = self._wrapper if name == "handle_request" else self._async_wrapper
+        return make(Adapter(library), url_of(library), original)
 
+    def _wrapper(self, adapter: Adapter, where: UrlOf, original: Any) -> Any:
         def handle_request(transport: Any, request: Any) -> Any:
-            ask: Callable[[Any], Any] = partial(original, transport)
-            for armed in self._aimed_at(request):
-                ask = partial(_carry, adapter, armed, ask)
-            return ask(request)
+            routes, url = self._routes, where(request)
+            before, method, aimed = routes.last
+            if url != before or method != request.method:
+                aimed = routes.find(request, url)
+            unit = aimed[0].missed(request) if len(aimed) == 1 else None
+            if unit is None:
+                return _carry_all(_carry, adapter, aimed, partial(original, transport), request)
+            try:
+                response = original(transport, request)
+            except BaseException:
+                aimed[0].failed(unit, request)
+                raise
+            if response.status_code >= 400:
+                aimed[0].failed(unit, request)
+            return response
 
+        return handle_request
+
+    def _async_wrapper(self, adapter: Adapter, where: UrlOf, original: Any) -> Any:
         async def handle_async_request(transport: Any, request: Any) -> Any:
-            ask: Callable[[Any], Any] = partial(original, transport)
-            for armed in self._aimed_at(request):
-                ask = partial(_carry_async, adapter, armed, ask)
-            return await ask(request)
+            routes, url = self._routes, where(request)
+            before, method, aimed = routes.last
+            if url != before or method != request.method:
+                aimed = routes.find(request, url)
+            unit = aimed[0].missed(request) if len(aimed) == 1 else None
+            if unit is None:
+                return await _carry_all(_carry_async, adapter, aimed, partial(original, transport), request)
+            try:
+                response = await original(transport, request)
+            except BaseException:
+                aimed[0].failed(unit, request)
+                raise
+            if response.status_code >= 400:
+                aimed[0].failed(unit, request)
+            return response
 
-        return handle_request if name == "handle_request" else handle_async_request
+        return handle_async_request
+
+
+def _carry_all(carry: Any, adapter: Adapter, aimed: tuple[_Armed, ...], ask: Callable[[Any], Any], request: Any) -> Any:
+    """Carry out what several faults do to one exchange, around one another in the order of arming; where there is none, ask."""
+    for armed in aimed:
+        ask = partial(carry, adapter, armed, ask)
+    return ask(request)
 
 
 def _carry(adapter: Adapter, armed: _Armed, ask: Callable[[Any], Any], request: Any) -> Any:

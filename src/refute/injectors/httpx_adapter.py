@@ -14,8 +14,8 @@ from refute.wire.codec import Codec, recognise_head
 from refute.wire.exchange import Failure, Headers, Pause, Reply, Request
 from refute.wire.request import RETRY_COUNT, attempt_number
 
-_WHOLE_BODY = 16_384
-_END = 4_096
+_WHOLE_BODY = 2_048
+_PART = 256
 
 _FAILURES = {
     Failure.CONNECT: "ConnectError",
@@ -48,11 +48,8 @@ class HttpxView:
         return read_timeout_s(self._request)
 
     def identity(self) -> int:
-        """See `View.identity`; of a long body, its length and both ends."""
-        body = _body(self._request)
-        if not body:
-            return hash((self._request.method, self._request.url.raw_path))
-        return hash(body if len(body) <= _WHOLE_BODY else (len(body), body[:_END], body[-_END:]))
+        """See `View.identity`."""
+        return identity_of(self._request)
 
     def codec(self) -> Codec:
         """See `View.codec`."""
@@ -63,6 +60,18 @@ class HttpxView:
         """See `View.request`."""
         own = self._request
         return Request(own.method, str(own.url), _headers(own.headers), _body(own))
+
+
+def identity_of(request: Any) -> int:
+    """Return what stays the same between the attempts of one logical call: its body; of a long one, its length and four parts."""
+    body = _body(request)
+    size = len(body)
+    if not size:
+        return hash((request.method, request.url.raw_path))
+    if size <= _WHOLE_BODY:
+        return hash(body)
+    third = size // 3
+    return hash((size, body[:_PART], body[third : third + _PART], body[-third : _PART - third], body[-_PART:]))
 
 
 def read_timeout_s(request: Any) -> float | None:

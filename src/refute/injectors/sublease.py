@@ -19,29 +19,26 @@ class Sublease(Lease):
         lease: what it depends on; renewing that one renews this one, and revoking this one leaves that one alone.
     """
 
-    __slots__ = ("_cut", "_lease", "_lock", "_over", "_waiting")
+    __slots__ = ("_cut", "_lease", "_lock", "_waiting")
 
     def __init__(self, lease: Lease) -> None:
         """Start now, for as long as the lease lasts."""
         self._lease = lease
-        self._over = False
+        self.root = lease.root
+        self.over = False
         self._lock = threading.Lock()
         self._waiting = 0
         self._cut = 0
-        self._now_s = lease_now_s
+        self.now_s = lease_now_s
         self.granted_s = lease_now_s()
-
-    def remaining_s(self) -> float:
-        """See `Lease.remaining_s`."""
-        return 0.0 if self._over else self._lease.remaining_s()
 
     def renew(self, ttl_s: float) -> bool:
         """See `Lease.renew`."""
-        return not self._over and self._lease.renew(ttl_s)
+        return not self.over and self._lease.renew(ttl_s)
 
     def revoke(self) -> None:
         """End this permission, and wake what sleeps on it within 50 ms."""
-        self._over = True
+        self.over = True
 
     def cut_short(self) -> int:
         """Return how many waits the end of the permission has cut short, with those that it is about to."""
@@ -65,9 +62,9 @@ class Sublease(Lease):
     def _wait(self, timeout_s: float) -> bool:
         until_s = lease_now_s() + timeout_s
         while (left_s := until_s - lease_now_s()) > 0:
-            if self._over or self._lease.wait_revoked(min(left_s, _POLL_S)):
+            if self.over or self._lease.wait_revoked(min(left_s, _POLL_S)):
                 return True
-        return self.remaining_s() <= 0
+        return not self.lasts()
 
     @contextmanager
     def _counted(self) -> Iterator[Callable[[], None]]:

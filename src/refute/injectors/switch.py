@@ -2,109 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Any
 
 from refute.core.arming import Arming, Landing
 from refute.core.context import UnitContext, current_unit, shielded
-from refute.core.draws import uniform
+from refute.core.draws import WORD, CallDraws, uniform
 from refute.core.errors import refuse
 from refute.core.lease import Lease
-
-_REMEMBERED_CALLS = 2048
-"""Logical calls remembered in one unit; beyond them the oldest is forgotten, and a retry of it would be drawn anew."""
+from refute.injectors._calls import Attempt, Drawn, Hit, Identity, LogicalCall, Seen
 
 
-class Drawn:
-    """The result of one draw, shared by everything that it covers: attempts of a logical call, or calls of a unit."""
+class Ticks:
+    """A counter that any thread may advance without a lock: `tick` is one step of an iterator, which the interpreter never splits."""
 
-    __slots__ = ("delivered", "hit")
-
-    def __init__(self, *, hit: bool = True) -> None:
-        """Start undelivered."""
-        self.hit = hit
-        self.delivered = False
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A call that is to be hit.
-
-    Attributes:
-        unit: the unit that it belongs to.
-        rng: seeded for this call, for a fault that draws values.
-        drawn: the draw that it comes from.
-    """
-
-    unit: UnitContext
-    rng: random.Random
-    drawn: Drawn = field(default_factory=Drawn)
-
-
-class _LogicalCall:
-    """One logical call: its number in the unit, its attempts so far, and how the last one ended."""
-
-    __slots__ = ("drawn", "failed", "ordinal", "tries")
-
-    def __init__(self, ordinal: int) -> None:
-        self.ordinal = ordinal
-        self.tries = 0
-        self.failed = False
-        self.drawn: Drawn | None = None
-
-
-class _Seen:
-    """What a switch remembers of one unit."""
-
-    __slots__ = ("calls", "conversation", "count")
+    __slots__ = ("_lock", "_reads", "tick")
 
     def __init__(self) -> None:
-        self.calls: dict[str | int, _LogicalCall] = {}
-        self.conversation: Drawn | None = None
-        self.count = 0
+        """Start at zero."""
+        self.tick = itertools.count().__next__
+        self._reads = 0
+        self._lock = threading.Lock()
 
-    def call(self, identity: str | int, number: int | Callable[[], int]) -> _LogicalCall:
-        """Return the logical call that an attempt belongs to: one that is known, or a new one."""
-        known = self.calls.get(identity)
-        if known is not None:
-            told = number() if callable(number) else number
-            if told > 0 or (told < 0 and known.failed):
-                known.tries += 1
-                known.failed = False
-                return known
-            del self.calls[identity]
-        call = self.calls[identity] = _LogicalCall(self.count)
-        self.count += 1
-        if len(self.calls) > _REMEMBERED_CALLS:
-            del self.calls[next(iter(self.calls))]
-        return call
-
-
-class Attempt:
-    """One attempt of a logical call, and what was decided for it.
-
-    Attributes:
-        hit: None where it goes through untouched.
-    """
-
-    __slots__ = ("_call", "hit")
-
-    def __init__(self, call: _LogicalCall, hit: Hit | None) -> None:
-        """Tie the decision to its call."""
-        self._call = call
-        self.hit = hit
-
-    def ended(self, *, failed: bool) -> None:
-        """Note how the attempt ended for the caller, so that a retry of it is known as one.
-
-        Args:
-            failed: whether the caller saw an error or a spoilt answer. Without this note a hit counts as failed, anything
-                else as fine.
-        """
-        self._call.failed = failed
+    def read(self) -> int:
+        """Return how often it was advanced; asking takes a step too, which is subtracted."""
+        with self._lock:
+            self._reads += 1
+            return self.tick() + 1 - self._reads
 
 
 class Switch:
@@ -113,29 +41,82 @@ class Switch:
     `eligible` and `injected` count draws: logical calls, attempts or conversations, as the arming says. `effect` counts
     what was delivered, each attempt by itself.
 
+    A call is decided on in one of two ways that come to the same. `missed` knows at a glance nearly every call that is not hit;
+    whatever it cannot tell so is left to `unit_of_call` and `attempt`, without having been counted.
+
     Args:
         arming: what is armed.
         lease: read at each call.
         lone_unit: the unit to which calls without unit context belong. None: what `adopt_strays` set, else nobody's.
+        identify: tells the identity of a request given to `missed`.
+
+    Attributes:
+        component: name of the component.
+        missed: decides at the least cost on a request whose logical call is drawn, and could be hit whatever it says. Returns the
+            unit, where the call is new, not hit, and now counted: it is to go through untouched. Else None.
 
     Raises:
         RefuteError: a draw that is not there yet (`NOT-YET`).
     """
 
-    def __init__(self, arming: Arming, lease: Lease, lone_unit: UnitContext | None = None) -> None:
+    def __init__(
+        self, arming: Arming, lease: Lease, lone_unit: UnitContext | None = None, identify: Callable[[Any], Identity] = hash
+    ) -> None:
         """Start with all counts at zero."""
         if arming.draw == "burst":
             raise refuse("NOT-YET", "bursts cannot be drawn yet", seen="draw: burst", allowed="call, attempt or conversation")
         self.arming = arming
         self.lease = lease
-        self._name = arming.component.name
+        self.component = arming.component.name
+        self._identify = identify
+        self._draws = CallDraws(arming.seed, self.component, arming.share)
         self._lone = lone_unit or _strays.unit
-        self._lone_seen = _Seen()
+        self._lone_seen = Seen()
         self._lock = threading.Lock()
-        self._counts: Counter[str] = Counter()
+        self._eligible = {"treatment": Ticks(), "control": Ticks()}
+        self._unattributed = Ticks()
+        self._injected = {"treatment": 0, "control": 0}
         self._effect: Counter[str] = Counter()
+        self.missed = self._glance()
 
-    def decide(self, identity: str | int, attempt: int) -> Hit | None:
+    def _glance(self) -> Callable[[Any], UnitContext | None]:
+        """Return `missed`; what it needs are its own variables, as it runs at every call of the program that a fault is armed for.
+
+        Of a unit's first call only the request is kept: its identity is told when a second one comes, which few units make.
+        """
+        lease, root, now_s = self.lease, self.lease.root, self.lease.root.now_s
+        factor, offset, below = self._draws.factor, self._draws.offset, self._draws.below
+        unit_now, is_shielded, lone = current_unit.get, shielded.get, self._lone
+        count = {arm: ticks.tick for arm, ticks in self._eligible.items()}
+
+        def missed(request: Any) -> UnitContext | None:
+            unit = unit_now() or lone
+            if unit is None or unit.tells or is_shielded():
+                return None
+            if lease.over or root.over or root.deadline_s <= now_s():  # `Lease.lasts`, without a call
+                return None
+            if self in unit.memory or unit is lone:
+                return self._missed_later(unit, request)
+            if (unit.numbers[0] * factor + offset) & WORD < below:  # `CallDraws.hits`, without a call
+                return None
+            if unit.memory.setdefault(self, request) is not request:
+                return self._missed_later(unit, request)
+            count[unit.arm]()
+            return unit
+
+        return missed
+
+    def failed(self, unit: UnitContext, request: Any) -> None:
+        """Note that a call which was not hit ended badly for the caller by itself, so that a retry of it is known as one.
+
+        Args:
+            unit: from `missed`.
+            request: what `missed` was given.
+        """
+        with self._lock:
+            self._seen(unit).missed(self._identify(request), failed=True)
+
+    def decide(self, identity: Identity, attempt: int) -> Hit | None:
         """Say whether this call is hit; count its draw as eligible either way.
 
         Args:
@@ -158,11 +139,10 @@ class Switch:
             return None
         unit = current_unit.get() or self._lone
         if unit is None:
-            with self._lock:
-                self._counts["unattributed"] += 1
+            self._unattributed.tick()
         return unit
 
-    def attempt(self, unit: UnitContext, identity: str | int, number: int | Callable[[], int]) -> Attempt | None:
+    def attempt(self, unit: UnitContext, identity: Identity, number: int | Callable[[], int]) -> Attempt | None:
         """Decide for a call that is known to be eligible.
 
         Args:
@@ -173,16 +153,16 @@ class Switch:
         Returns:
             The attempt, hit or not; None once the lease has ended.
         """
-        if self.lease.remaining_s() <= 0:
+        if not self.lease.lasts():
             return None
-        seen = self._lone_seen if unit is self._lone else unit.kept(self, _Seen)
         with self._lock:
+            seen = self._seen(unit)
             call = seen.call(identity, number)
             drawn = call.drawn or self._draw(unit, seen, call)
         hit = None
         if drawn.hit:
             call.failed = True
-            hit = Hit(unit, random.Random(f"{self.arming.seed}/{unit.key}/{self._name}/{call.ordinal}"), drawn)
+            hit = Hit(unit, random.Random(f"{self.arming.seed}/{unit.key}/{self.component}/{call.ordinal}"), drawn)
         return Attempt(call, hit)
 
     def delivered(self, hit: Hit, effect: str) -> None:
@@ -198,41 +178,74 @@ class Switch:
             self._effect[effect] += 1
             first, hit.drawn.delivered = not hit.drawn.delivered, True
             if first:
-                self._counts["control_injected" if hit.unit.arm == "control" else "injected"] += 1
+                self._injected[hit.unit.arm] += 1
         if first:
-            hit.unit.saw_hit(self._name)
+            hit.unit.saw_hit(self.component)
 
     def landing(self) -> Landing:
         """Return the counts so far."""
         with self._lock:
-            counts = self._counts
             return Landing(
-                counts["eligible"],
-                counts["injected"],
-                counts["control_eligible"],
-                counts["control_injected"],
-                counts["unattributed"],
+                self._eligible["treatment"].read(),
+                self._injected["treatment"],
+                self._eligible["control"].read(),
+                self._injected["control"],
+                self._unattributed.read(),
                 dict(self._effect),
             )
 
-    def _draw(self, unit: UnitContext, seen: _Seen, call: _LogicalCall) -> Drawn:
+    def eligible(self, kept: Any) -> int:
+        """See `Keeper.eligible`."""
+        return kept.uncounted if isinstance(kept, Seen) else 1
+
+    def _missed_later(self, unit: UnitContext, request: Any) -> UnitContext | None:
+        """Do what `missed` does for a call that is not the unit's first."""
+        identity = self._identify(request)
+        with self._lock:
+            seen = self._seen(unit)
+            if identity in seen.calls or self._draws.hits(seen.number(unit, seen.count)):
+                return None
+            seen.count += 1
+            seen.uncounted += 1
+            seen.missed(identity)
+        self._eligible[unit.arm].tick()
+        return unit
+
+    def _seen(self, unit: UnitContext) -> Seen:
+        """Return what is remembered of a unit; what `missed` left of its first call becomes a part of it."""
+        if unit is self._lone:
+            return self._lone_seen
+        kept = unit.memory.get(self) or unit.memory.setdefault(self, Seen())
+        if isinstance(kept, Seen):
+            return kept
+        seen = unit.memory[self] = Seen()
+        seen.missed(self._identify(kept))
+        seen.count = seen.uncounted = 1
+        return seen
+
+    def _draw(self, unit: UnitContext, seen: Seen, call: LogicalCall) -> Drawn:
         """Draw, count, and keep the result for whatever else it covers."""
         draw = self.arming.draw
         if draw == "conversation" and seen.conversation is not None:
             return seen.conversation
-        place = "\x1f0" if draw == "conversation" else f"call-{call.ordinal}\x1f{call.tries if draw == 'attempt' else 0}"
-        unit.saw_eligible(self._name)
-        treated = unit.arm == "treatment"
-        self._counts["eligible" if treated else "control_eligible"] += 1
-        came_up = uniform(self.arming.seed, f"hit\x1f{unit.key}\x1f{self._name}\x1f{place}") < self.arming.share
+        unit.saw_eligible(self.component)
+        self._eligible[unit.arm].tick()
+        came_up = self._comes_up(unit, seen, call)
         if came_up:
-            unit.saw_drawn(self._name)  # in control too, so that the same units can be compared
-        drawn = Drawn(hit=treated and came_up)
+            unit.saw_drawn(self.component)  # in control too, so that the same units can be compared
+        drawn = Drawn(hit=came_up and unit.arm == "treatment")
         if draw == "call":
             call.drawn = drawn
         elif draw == "conversation":
             seen.conversation = drawn
         return drawn
+
+    def _comes_up(self, unit: UnitContext, seen: Seen, call: LogicalCall) -> bool:
+        """Draw, whatever the unit's arm."""
+        if self.arming.draw == "call":
+            return self._draws.hits(seen.number(unit, call.ordinal))
+        place = "" if self.arming.draw == "conversation" else f"{call.ordinal}\x1f{call.tries}"
+        return uniform(self.arming.seed, "hit", unit.key, self.component, self.arming.draw, place) < self.arming.share
 
 
 class _Strays:

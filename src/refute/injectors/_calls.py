@@ -1,0 +1,151 @@
+"""What a switch remembers of a unit: its logical calls, so that their retries are known, and what was drawn for them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from refute.core.context import UnitContext
+from refute.core.draws import BLOCK, numbers
+
+_REMEMBERED = 2048
+"""Logical calls remembered in one unit; beyond them the oldest is forgotten, and a retry of it would be drawn anew."""
+
+Identity = str | int
+"""What stays the same between the attempts of one logical call: a digest of the request."""
+
+
+class Drawn:
+    """The result of one draw, shared by everything that it covers: attempts of a logical call, or calls of a unit."""
+
+    __slots__ = ("delivered", "hit")
+
+    def __init__(self, *, hit: bool = True) -> None:
+        """Start undelivered."""
+        self.hit = hit
+        self.delivered = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A call that is to be hit.
+
+    Attributes:
+        unit: the unit that it belongs to.
+        rng: seeded for this call, for a fault that draws values.
+        drawn: the draw that it comes from.
+    """
+
+    unit: UnitContext
+    rng: random.Random
+    drawn: Drawn = field(default_factory=Drawn)
+
+
+class LogicalCall:
+    """One logical call.
+
+    Args:
+        ordinal: its number in the unit, from 0.
+        drawn: what was drawn for it, where that covers all its attempts.
+
+    Attributes:
+        tries: how many times it has been tried again.
+        failed: whether its last attempt ended badly for the caller.
+    """
+
+    __slots__ = ("drawn", "failed", "ordinal", "tries")
+
+    def __init__(self, ordinal: int, drawn: Drawn | None = None) -> None:
+        """Start with the first attempt."""
+        self.ordinal = ordinal
+        self.drawn = drawn
+        self.tries = 0
+        self.failed = False
+
+
+_MISSED = Drawn(hit=False)
+
+
+class Attempt:
+    """One attempt of a logical call, and what was decided for it.
+
+    Args:
+        call: the logical call.
+        hit: None where it goes through untouched.
+    """
+
+    __slots__ = ("_call", "hit")
+
+    def __init__(self, call: LogicalCall, hit: Hit | None) -> None:
+        """Tie the decision to its call."""
+        self._call = call
+        self.hit = hit
+
+    def ended(self, *, failed: bool) -> None:
+        """Note how the attempt ended for the caller, so that a retry of it is known as one.
+
+        Args:
+            failed: whether the caller saw an error or a spoilt answer. Without this note a hit counts as failed, anything
+                else as fine.
+        """
+        self._call.failed = failed
+
+
+class Seen:
+    """The logical calls of a unit.
+
+    Attributes:
+        calls: by identity; None stands for one that was not hit and went well, as nearly all do.
+        count: how many there were.
+        uncounted: how many of them the unit has not been told of.
+        conversation: the draw that all of them share, where a conversation is drawn.
+    """
+
+    __slots__ = ("_numbers", "calls", "conversation", "count", "uncounted")
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.calls: dict[Identity, LogicalCall | None] = {}
+        self.count = 0
+        self.uncounted = 0
+        self.conversation: Drawn | None = None
+        self._numbers: tuple[int, ...] = ()
+
+    def number(self, unit: UnitContext, ordinal: int) -> int:
+        """Return the number that is drawn for a logical call; to be asked for one call after the other."""
+        if ordinal < BLOCK:
+            return unit.numbers[ordinal]
+        block, place = divmod(ordinal, BLOCK)
+        if place == 0:
+            self._numbers = numbers(unit.key, block)
+        return self._numbers[place]
+
+    def call(self, identity: Identity, number: int | Callable[[], int]) -> LogicalCall:
+        """Return the logical call that an attempt belongs to: one that is known, or a new one."""
+        if identity in self.calls:
+            known = self.calls[identity] or LogicalCall(-1, _MISSED)
+            told = number() if callable(number) else number
+            if told > 0 or (told < 0 and known.failed):
+                known.tries += 1
+                known.failed = False
+                self._keep(identity, known)
+                return known
+            del self.calls[identity]
+        call = LogicalCall(self.count)
+        self.count += 1
+        self._keep(identity, call)
+        return call
+
+    def missed(self, identity: Identity, *, failed: bool = False) -> None:
+        """Note a call that was not hit."""
+        call = None
+        if failed:
+            call = LogicalCall(-1, _MISSED)
+            call.failed = True
+        self._keep(identity, call)
+
+    def _keep(self, identity: Identity, call: LogicalCall | None) -> None:
+        self.calls[identity] = call
+        if len(self.calls) > _REMEMBERED:
+            del self.calls[next(iter(self.calls))]
