@@ -14,7 +14,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Callable, Iterator
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 from urllib.parse import quote, unquote
 
 from refute.core.context import Arm, Count, UnitContext

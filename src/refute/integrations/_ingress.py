@@ -9,7 +9,8 @@ import socket
 import time
 from collections.abc import Mapping
 
-from refute.core.cohort import Count, Seal, TravellingUnit, report, report_address
+from refute.core.cohort import Seal, TravellingUnit, report, report_address
+from refute.core.context import Count
 from refute.core.link import ADDRESS_VARIABLE, TOKEN_VARIABLE
 
 _PATIENCE_S = 1.0
