@@ -58,6 +58,7 @@ BODY = {"model": "m", "messages": [{"role": "user", "content": "Where is my orde
 NEVER = 1e-9
 """A share so small that nothing fires, though every draw is made."""
 
+WARM_UP = 20
 WARMING = 2
 TURNS = ((False, True, True, False, False, True), (True, False, False, True, True, False))
 """Whether each call of a round passes through the tool; the first ones are not timed."""
@@ -65,7 +66,8 @@ SDK, PLAIN = "openai SDK (httpx2)", "httpx client"
 LIMIT_US = 20
 
 Around = Callable[[int, bool], contextlib.AbstractContextManager[Any]]
-Times = dict[tuple[str, str], list[tuple[float, float, float, float]]]
+Added = tuple[float, float, float, float]
+Times = dict[tuple[str, str], list[Added]]
 
 
 @dataclass(frozen=True)
@@ -242,48 +244,57 @@ def timed(each: Contender, number: int, armed: bool) -> tuple[float, float]:
         return (time.thread_time() - cpu) * 1e6, (time.perf_counter() - wall) * 1e6
 
 
-def measure(found: list[Contender], numbers: range) -> Times:
-    """Return for each contender, by round, the processor and wall-clock time that it adds, and those of a bare call."""
-    times: Times = {(each.layer, each.name): [] for each in found}
-    order, rng = list(found), random.Random(numbers.start)
-    for number in numbers:
-        rng.shuffle(order)
-        for each in order:
-            taken: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
-            for turn, armed in enumerate(rng.choice(TURNS)):
-                took = timed(each, number * len(TURNS[0]) + turn, armed)
-                if turn >= WARMING:
-                    taken[armed].append(took)
-            (cpu, wall), (bare_cpu, bare_wall) = (
-                [statistics.mean(clock) for clock in zip(*taken[side], strict=True)] for side in (True, False)
-            )
-            times[each.layer, each.name].append((cpu - bare_cpu, wall - bare_wall, bare_cpu, bare_wall))
-    return times
+def measure(found: list[Contender], number: int, rng: random.Random) -> dict[tuple[str, str], Added]:
+    """Return for each contender what it adds in one round, in processor and wall-clock time, and those of a bare call."""
+    added = {}
+    for each in rng.sample(found, len(found)):
+        taken: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+        for turn, armed in enumerate(rng.choice(TURNS)):
+            took = timed(each, number * len(TURNS[0]) + turn, armed)
+            if turn >= WARMING:
+                taken[armed].append(took)
+        (cpu, wall), (bare_cpu, bare_wall) = (
+            [statistics.mean(clock) for clock in zip(*taken[side], strict=True)] for side in (True, False)
+        )
+        added[each.layer, each.name] = (cpu - bare_cpu, wall - bare_wall, bare_cpu, bare_wall)
+    return added
+
+
+def interval(ours: list[float], theirs: list[float]) -> tuple[float, float]:
+    """Return a 95 % bootstrap interval, over rounds, of the difference of two medians."""
+    rng, rounds = random.Random(2), range(len(ours))
+    found = []
+    for _ in range(1000):
+        drawn = rng.choices(rounds, k=len(rounds))
+        found.append(statistics.median(ours[each] for each in drawn) - statistics.median(theirs[each] for each in drawn))
+    found.sort()
+    return found[25], found[974]
 
 
 def summary(times: Times) -> list[dict[str, Any]]:
-    """Return a row for each contender: what it adds and the interval of that, in microseconds, and Refute's ratio to it."""
-    rng = random.Random(2)
+    """Return a row for each contender: what it adds and the interval of that, in microseconds, and Refute beside it."""
     rows: list[dict[str, Any]] = []
     for (layer, name), took in times.items():
         added, wall, bare_cpu, bare_wall = (list(column) for column in zip(*took, strict=True))
-        medians = sorted(statistics.median(rng.choices(added, k=len(added))) for _ in range(1000))
+        low, high = interval(added, [0.0] * len(added))
         rows.append(
             {
                 "layer": layer,
                 "tool": name,
                 "added_us": statistics.median(added),
-                "low_us": medians[25],
-                "high_us": medians[974],
+                "low_us": low,
+                "high_us": high,
                 "added_wall_us": statistics.median(wall),
                 "call_us": statistics.median(bare_cpu),
                 "call_wall_us": statistics.median(bare_wall),
             }
         )
-    refute = {row["layer"]: row["added_us"] for row in rows if row["tool"] == "refute, treatment"}
     for row in rows:
         if row["tool"] != "nothing" and not row["tool"].startswith("refute"):
-            row["refute_to_it"] = refute[row["layer"]] / max(row["added_us"], 0.1)
+            ours, theirs = ([each[0] for each in times[row["layer"], tool]] for tool in ("refute, treatment", row["tool"]))
+            row["refute_ratio"] = statistics.median(ours) / max(statistics.median(theirs), 0.1)
+            row["refute_more_us"] = statistics.median(ours) - statistics.median(theirs)
+            row["more_low_us"], row["more_high_us"] = interval(ours, theirs)
     return rows
 
 
@@ -304,6 +315,11 @@ def arm(url: str, lease: Lease) -> Handle:
     return handle
 
 
+def between(low: float, high: float) -> str:
+    """Write an interval."""
+    return f"[{low:.1f}, {high:.1f}]"
+
+
 def show(report: dict[str, Any]) -> None:
     """Print the report for people."""
     seen = f"{report['eligible']} eligible calls in treatment and {report['control_eligible']} in control, and hit {report['injected']}"
@@ -313,9 +329,12 @@ def show(report: dict[str, Any]) -> None:
         call, wall = (statistics.median(row[name] for row in rows) for name in ("call_us", "call_wall_us"))
         print(f"\n{layer}: a bare call takes {call:.0f} µs of processor time, {wall:.0f} µs in all")
         for row in sorted(rows, key=lambda row: row["added_us"]):
-            interval = f"[{row['low_us']:.1f}, {row['high_us']:.1f}]"
-            ratio = f"  refute: {row['refute_to_it']:.2f} of it" if "refute_to_it" in row else ""
-            print(f"  {row['tool']:<28} +{row['added_us']:6.1f} µs  {interval:<16} wall +{row['added_wall_us']:.1f} µs{ratio}")
+            added = f"{row['added_us']:+6.1f} µs  {between(row['low_us'], row['high_us']):<16} wall {row['added_wall_us']:+6.1f} µs"
+            told = f"  {row['tool']:<26} {added}"
+            if "refute_ratio" in row:
+                more = between(row["more_low_us"], row["more_high_us"])
+                told += f"  refute: {row['refute_ratio']:.2f} of it, {row['refute_more_us']:+.1f} µs {more}"
+            print(told)
     for tool, reason in report["missing"].items():
         print(f"{tool}: {reason}")
 
@@ -327,15 +346,17 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     times: Times = {}
+    rng = random.Random(1)
     with stub() as url:
         found, missing = contenders(url)
         lease = Lease(30)
         handle = arm(url, lease)
-        measure(found, range(-20, 0))
-        for first in range(0, options.rounds, 50):
-            lease.renew(30)
-            for key, took in measure(found, range(first, min(first + 50, options.rounds))).items():
-                times.setdefault(key, []).extend(took)
+        for number in range(-WARM_UP, options.rounds):
+            if not lease.renew(30):
+                raise SystemExit("the lease ended during a round: not all calls met an armed fault")
+            for key, took in measure(found, number, rng).items():
+                if number >= 0:
+                    times.setdefault(key, []).append(took)
         landing = INJECTOR.landed(handle)
         INJECTOR.rollback(handle)
     counts = {name: getattr(landing, name) for name in ("eligible", "control_eligible", "injected", "unattributed")}

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+import anyio
 import httpx
 import httpx2
 import openai
@@ -31,6 +32,13 @@ LIBRARIES = [httpx, httpx2]
 def post(library, provider, body=BODY, **options):
     with library.Client(**{"verify": False} | options) as client:
         return client.post(f"{provider.url}/v1/chat/completions", json=body)
+
+
+def left(provider):
+    until = time.monotonic() + 2
+    while not provider.unfinished and time.monotonic() < until:
+        time.sleep(0.01)
+    return provider.unfinished
 
 
 def originals():
@@ -222,6 +230,43 @@ async def test_stream_under_way_continues_untouched_when_the_lease_ends(provider
     assert (landing().eligible, landing().injected) == (1, 0)
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_is_not_hit_gets_the_transports_own_response(provider, library, stream, monkeypatch):
+    made = []
+    original = library.HTTPTransport.handle_request
+    monkeypatch.setattr(library.HTTPTransport, "handle_request", lambda *args: made.append(original(*args)) or made[-1])
+    with armed(provider.url, "llm.rate_limit", share=0.0) as landing, unit(), library.Client() as client:
+        for _ in range(3):
+            request = client.build_request("POST", f"{provider.url}/v1/chat/completions", json=BODY | {"stream": stream})
+            response = client._transport.handle_request(request)
+            assert response is made[-1]
+            assert type(response.stream).__module__ == f"{library.__name__}._transports.default"
+            assert b"".join(response.stream)
+    assert landing().eligible == 3
+
+
+async def test_an_async_call_that_is_not_hit_gets_the_transports_own_response(provider):
+    with armed(provider.url, "llm.rate_limit", share=0.0) as landing, unit():
+        async with httpx.AsyncClient() as client:
+            for number in range(3):
+                body = BODY | {"n": number, "model": "text-error" if number == 1 else "text"}
+                request = client.build_request("POST", f"{provider.url}/v1/chat/completions", json=body)
+                response = await client._transport.handle_async_request(request)
+                assert type(response.stream).__module__ == "httpx._transports.default"
+                await response.aclose()
+    assert landing().eligible == 3
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_a_retry_after_a_reply_that_broke_off_belongs_to_its_call(provider, mode):
+    with armed(provider.url, "llm.rate_limit", share=0.0) as landing, unit():
+        result = await called(provider.url, "openai", mode, stream=False, model="text-broken", max_retries=2)
+    assert type(result).__name__ == "APIConnectionError"
+    assert len(provider.requests) == 3
+    assert (landing().eligible, landing().injected) == (1, 0)
+
+
 def test_streams_stay_streams(provider):
     arrivals = []
     with armed(provider.url, "stream.cut", share=0.0), unit(), httpx.Client() as client:
@@ -237,10 +282,7 @@ def test_cut_stream_closes_upstream_and_the_client_goes_on(provider):
     with armed(provider.url, "stream.cut"), unit(), httpx.Client() as client:
         response = client.post(f"{provider.url}/v1/chat/completions", json=BODY | {"model": "text-slow", "stream": True})
         assert b"[DONE]" not in response.content
-        until = time.monotonic() + 2
-        while not provider.unfinished and time.monotonic() < until:
-            time.sleep(0.01)
-        assert provider.unfinished == 1
+        assert left(provider) == 1
         assert client.get(f"{provider.url}/orders/7").status_code == 200
 
 
@@ -275,6 +317,66 @@ def test_a_gap_longer_than_the_clients_patience_ends_its_stream(provider):
     with armed(provider.url, "stream.slow_tokens", magnitude=20.0) as landing, unit(), pytest.raises(httpx.ReadTimeout):
         post(httpx, provider, BODY | {"stream": True}, timeout=0.1)
     assert landing().injected == 1
+
+
+def test_a_stream_that_ends_in_a_gap_closes_upstream_though_its_reader_does_not(provider):
+    with armed(provider.url, "stream.slow_tokens", magnitude=20.0), unit():
+        client = httpx.Client(timeout=0.2)
+        body = BODY | {"model": "text-slow", "stream": True}
+        response = client.send(client.build_request("POST", f"{provider.url}/v1/chat/completions", json=body), stream=True)
+        with pytest.raises(httpx.ReadTimeout):
+            list(response.iter_raw())
+    assert (left(provider), response.is_closed) == (1, False)
+
+
+async def test_an_async_stream_that_ends_in_a_gap_closes_upstream_too(provider):
+    with armed(provider.url, "stream.slow_tokens", magnitude=20.0), unit():
+        client = httpx.AsyncClient(timeout=0.2)
+        body = BODY | {"model": "text-slow", "stream": True}
+        response = await client.send(client.build_request("POST", f"{provider.url}/v1/chat/completions", json=body), stream=True)
+        with pytest.raises(httpx.ReadTimeout):
+            [chunk async for chunk in response.aiter_raw()]
+    assert (await asyncio.to_thread(left, provider), response.is_closed) == (1, False)
+
+
+async def test_an_async_client_is_held_by_the_sleep_of_its_own_event_loop(provider, monkeypatch):
+    slept = []
+
+    async def sleep(seconds, real=anyio.sleep):
+        slept.append(seconds)
+        await real(seconds)
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    with armed(provider.url, "llm.delay", magnitude=0.1), unit():
+        await called(provider.url, "openai", "async", stream=False, timeout=60)
+    assert sum(slept) >= 0.09
+
+
+def test_an_async_client_may_be_used_from_one_event_loop_after_another(provider):
+    async def ask_once():
+        async with httpx.AsyncClient() as client:
+            return (await client.post(f"{provider.url}/v1/chat/completions", json=BODY, timeout=5)).status_code
+
+    with armed(provider.url, "llm.delay", magnitude=0.06) as landing:
+        for number in range(3):
+            with unit(key=f"case/{number}"):
+                assert asyncio.run(ask_once()) == 200
+    assert landing().injected == 3
+
+
+async def test_nothing_is_proven_gone_while_a_call_is_still_held(provider):
+    injector = http.INJECTOR
+    handle = injector.prepare(Arming(Component("llm", "llm", endpoint=f"{provider.url}/v1"), "llm.delay", 20.0))
+    injector.apply(handle, Lease(20))
+    with unit():
+        held = asyncio.create_task(called(provider.url, "openai", "async", stream=False, timeout=60))
+    while not injector.landed(handle).cut:  # noqa: ASYNC110 - what is awaited is not told by an event
+        await asyncio.sleep(0.001)
+    injector.rollback(handle)
+    assert not injector.verify(handle)
+    await held
+    assert injector.verify(handle)
+    assert (injector.landed(handle).eligible, injector.landed(handle).injected, injector.landed(handle).cut) == (1, 0, 1)
 
 
 async def test_a_caller_that_gives_up_in_the_delay_has_felt_it(provider):

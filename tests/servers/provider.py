@@ -149,6 +149,8 @@ class Provider:
             source = self._stream(events(tools), GAP_S if "-slow" in model else 0.0, packed)
             return StreamingResponse(source, media_type="text/event-stream", headers=headers)
         content = whole(tools)
+        if "-broken" in model:
+            return StreamingResponse(iter([content[:20]]), media_type="application/json", headers={"content-length": str(len(content))})
         return Response(gzip.compress(content) if packed else content, media_type="application/json", headers=headers)
 
     async def _stream(self, events: list[bytes], gap_s: float, packed: bool) -> AsyncIterator[bytes]:

@@ -6,13 +6,14 @@ import threading
 
 import pytest
 
-from refute.core.arming import Arming
-from refute.core.context import UnitContext, current_unit
+from refute.core.arming import Arming, Landing
+from refute.core.cohort import TravellingUnit
+from refute.core.context import UnitContext, current_unit, shielded
 from refute.core.errors import RefuteError
 from refute.core.lease import Lease
 from refute.core.system import Component
 from refute.injectors import _calls
-from refute.injectors.switch import Switch
+from refute.injectors.switch import Switch, Ticks
 
 LLM = Component("llm", "llm")
 
@@ -150,3 +151,138 @@ def test_the_same_draws_come_up_in_control_and_are_spared_there(draw):
     assert came_up["treatment"] == came_up["control"]
     assert 10 < sum(1 for drawn in came_up["control"] if drawn == {"llm": 1}) < 40
     assert switch.landing().control_injected == 0
+
+
+class Message:
+    """A request of a client that numbers its attempts, or does not."""
+
+    def __init__(self, body, attempt=-1):
+        self.body, self.number = body, attempt
+
+
+def glancing(**fields):
+    return Switch(Arming(LLM, "llm.rate_limit", **fields), Lease(20), identify=lambda message: message.body)
+
+
+def hit_by(switch, unit, message):
+    """Decide as an injector does: at a glance, else in full."""
+    if switch.missed(message) is not None:
+        return False
+    attempt = switch.attempt(unit, message.body, message.number)
+    return attempt is not None and attempt.hit is not None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 1.0])
+@pytest.mark.parametrize("arm", ["treatment", "control"])
+def test_a_glance_decides_as_the_long_way_does(share, arm):
+    glance, full = glancing(share=share), switch_of(share=share)
+    counts = []
+    for number in range(60):
+        units = [UnitContext(f"a/{number}", arm) for _ in range(2)]
+        messages = [Message(f"{place % 7}", 0) for place in range(number % 21)]
+        decided = []
+        for switch, unit in zip((glance, full), units, strict=True):
+            token = current_unit.set(unit)
+            if switch is glance:
+                decided.append([hit_by(switch, unit, message) for message in messages])
+            else:
+                decided.append([switch.decide(message.body, message.number) is not None for message in messages])
+            current_unit.reset(token)
+        assert decided[0] == decided[1]
+        assert units[0].eligible() == units[1].eligible()
+        assert units[0].drawn() == units[1].drawn()
+        counts.append(sum(units[0].eligible().values()))
+    assert glance.landing() == full.landing()
+    assert glance.landing().eligible + glance.landing().control_eligible == sum(counts) > 500
+    assert arm == "treatment" or glance.landing().injected == 0
+
+
+@pytest.mark.parametrize("before", [0, 1, 9])
+def test_a_numbered_retry_of_a_call_that_seemed_to_go_well_is_known(unit, before):
+    switch = glancing(share=0.0)
+    for number in range(before):
+        assert switch.missed(Message(f"earlier {number}", 0)) is unit
+    assert switch.missed(Message("x", 0)) is unit
+    retry = Message("x", 1)  # its reply broke off after its head had come
+    assert switch.missed(retry) is None
+    assert switch.attempt(unit, "x", 1).hit is None
+    assert switch.landing().eligible == unit.eligible()["llm"] == before + 1
+
+
+@pytest.mark.parametrize("before", [0, 1, 9])
+def test_a_silent_retry_of_a_call_that_failed_is_known(unit, before):
+    switch = glancing(share=0.0)
+    for number in range(before):
+        assert switch.missed(Message(f"earlier {number}")) is unit
+    first = Message("x")
+    assert switch.missed(first) is unit
+    switch.failed(unit, first)
+    assert switch.missed(Message("x")) is None
+    switch.attempt(unit, "x", -1).ended(failed=False)
+    assert switch.landing().eligible == unit.eligible()["llm"] == before + 1
+    assert not hit_by(switch, unit, Message("x"))
+    assert switch.landing().eligible == unit.eligible()["llm"] == before + 2
+
+
+def test_the_same_request_sent_again_is_another_call(unit):
+    switch, message = glancing(share=0.0), Message("x")
+    for _ in range(3):
+        assert not hit_by(switch, unit, message)
+    assert switch.landing().eligible == unit.eligible()["llm"] == 3
+
+
+def test_a_glance_leaves_alone_whatever_is_not_plainly_a_miss(unit):
+    lease = Lease(20)
+    switch = Switch(Arming(LLM, "llm.rate_limit", share=0.0), lease)
+    token = shielded.set(True)
+    assert switch.missed("shielded") is None
+    shielded.reset(token)
+    token = current_unit.set(None)
+    assert switch.missed("background") is None
+    current_unit.reset(token)
+    token = current_unit.set(TravellingUnit("a/1", "treatment", lambda count, component: None))
+    assert switch.missed("travelling") is None
+    current_unit.reset(token)
+    lease.revoke()
+    assert switch.missed("too late") is None
+    assert switch.landing() == Landing()
+
+
+def test_a_lone_process_is_glanced_at_too():
+    lone = UnitContext("process", "treatment")
+    switch = Switch(Arming(LLM, "llm.rate_limit", share=0.0), Lease(20), lone_unit=lone)
+    assert all(switch.missed(f"call {number}") is lone for number in range(30))
+    assert switch.landing().eligible == 30
+
+
+def test_glances_agree_over_threads_of_one_unit():
+    switch, shared = glancing(share=0.3), UnitContext("a/0", "treatment")
+    hits, barrier = [], threading.Barrier(8)
+
+    def work(name):
+        current_unit.set(shared)
+        barrier.wait()
+        hits.append(sum(hit_by(switch, shared, Message(f"{name}/{number}")) for number in range(200)))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert switch.landing().eligible == shared.eligible()["llm"] == 1600
+    alone, again = glancing(share=0.3), UnitContext("a/0", "treatment")
+    token = current_unit.set(again)
+    assert sum(hits) == sum(hit_by(alone, again, Message(f"{number}")) for number in range(1600))
+    current_unit.reset(token)
+
+
+def test_a_counter_that_is_read_still_counts_right():
+    ticks = Ticks()
+    threads = [threading.Thread(target=lambda: [ticks.tick() for _ in range(5000)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    read = [ticks.read() for _ in range(100)]
+    for thread in threads:
+        thread.join()
+    assert read == sorted(read)
+    assert ticks.read() == ticks.read() == 20_000

@@ -51,9 +51,9 @@ def numbers(unit: str, block: int) -> tuple[int, ...]:
 class CallDraws:
     """Which logical calls to a component are hit, told from the numbers of their units by one multiplication.
 
-    A permutation of the 64-bit numbers, number · factor + offset (mod 2⁶⁴) with an odd factor, keeps them uniform and independent;
-    factor and offset depend on the seed and the component, so that other seeds and components hit others. (Dietzfelbinger,
-    Hagerup, Katajainen, Penttonen: A reliable randomized algorithm for the closest-pair problem, 1997: multiply-shift hashing.)
+    Multiplying by an odd factor (mod 2⁶⁴) permutes the 64-bit numbers, so that they stay uniform and independent; the factor depends on
+    the seed and the component, so that other seeds and components hit others. (Dietzfelbinger, Hagerup, Katajainen, Penttonen: A
+    reliable randomized algorithm for the closest-pair problem, 1997: multiply-shift hashing.)
 
     Args:
         seed: the experiment's seed.
@@ -62,18 +62,16 @@ class CallDraws:
 
     Attributes:
         factor: odd.
-        offset: added to the product.
         below: a number that comes out less than this is a hit.
     """
 
-    __slots__ = ("below", "factor", "offset")
+    __slots__ = ("below", "factor")
 
     def __init__(self, seed: int, component: str, share: float) -> None:
-        """Derive factor and offset."""
-        factor, self.offset, *_ = numbers(f"{seed}\x1fhit\x1f{component}", 0)
-        self.factor = factor | 1
+        """Derive the factor."""
+        self.factor = numbers(f"{seed}\x1fhit\x1f{component}", 0)[0] | 1
         self.below = math.ceil(share / _SCALE)
 
     def hits(self, number: int) -> bool:
         """Say whether the call with this number is a hit."""
-        return (number * self.factor + self.offset) & WORD < self.below
+        return number * self.factor & WORD < self.below

@@ -10,7 +10,7 @@ from refute.core.clock import lease_now_s
 from refute.core.errors import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 MAX_TTL_S = 30.0
 
@@ -92,13 +92,18 @@ class Lease:
                 return True
         return False
 
-    async def wait_revoked_async(self, timeout_s: float) -> bool:
-        """Do what `wait_revoked` does without blocking the event loop; polls every 50 ms."""
+    async def wait_revoked_async(self, timeout_s: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> bool:
+        """Do what `wait_revoked` does without blocking the event loop; polls every 50 ms.
+
+        Args:
+            timeout_s: longest sleep in seconds.
+            sleep: the event loop's, where that may be another than asyncio's.
+        """
         until_s = self.now_s() + timeout_s
         while (left_s := until_s - self.now_s()) > 0:
             if (remaining_s := self.remaining_s()) <= 0:
                 return True
-            await asyncio.sleep(min(left_s, remaining_s, 0.05))
+            await sleep(min(left_s, remaining_s, 0.05))
         return not self.lasts()
 
 

@@ -137,12 +137,16 @@ class Seen:
         self._keep(identity, call)
         return call
 
-    def missed(self, identity: Identity, *, failed: bool = False) -> None:
-        """Note a call that was not hit."""
-        call = None
-        if failed:
-            call = LogicalCall(-1, _MISSED)
-            call.failed = True
+    def missed(self, identity: Identity) -> None:
+        """Count a new call that was not hit."""
+        self.count += 1
+        self.uncounted += 1
+        self._keep(identity, None)
+
+    def failed(self, identity: Identity) -> None:
+        """Note that a call which was not hit ended badly for the caller."""
+        call = LogicalCall(-1, _MISSED)
+        call.failed = True
         self._keep(identity, call)
 
     def _keep(self, identity: Identity, call: LogicalCall | None) -> None:

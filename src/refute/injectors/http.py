@@ -59,7 +59,7 @@ class HttpInjector:
         self._lock = threading.Lock()
         self._armed: dict[str, _Armed] = {}
         self._routes: Routes[_Armed] = Routes()
-        self._past: dict[str, Landing] = {}
+        self._past: dict[str, _Armed] = {}
         self._hooks = Hooks(self._wrapped)
 
     def refuses(self, arming: Arming) -> str:
@@ -81,8 +81,8 @@ class HttpInjector:
 
     def landed(self, handle: Handle) -> Landing:
         """See `Injector.landed`; the last counts of a fault that was rolled back stay known."""
-        armed = self._armed.get(handle.id)
-        return self._past.get(handle.id, Landing()) if armed is None else _explained(armed)
+        armed = self._armed.get(handle.id) or self._past.get(handle.id)
+        return Landing() if armed is None else _explained(armed)
 
     def rollback(self, handle: Handle) -> None:
         """See `Injector.rollback`."""
@@ -90,17 +90,19 @@ class HttpInjector:
             armed = self._armed.pop(handle.id, None)
             if armed is None:
                 return
+            armed.lease.revoke()
             self._routes = Routes(tuple(self._armed.values()))
             if not self._armed:
                 self._hooks.remove()
-            armed.lease.revoke()
-            self._past[handle.id] = _explained(armed)
+            self._past[handle.id] = armed
             while len(self._past) > _REMEMBERED_LANDINGS:
                 del self._past[next(iter(self._past))]
 
     def verify(self, handle: Handle) -> bool:
         """See `Injector.verify`."""
-        return handle.id not in self._armed and (bool(self._armed) or not (self._hooks.installed() or self._hooks.waiting()))
+        past = self._past.get(handle.id)
+        held = past is not None and past.lease.holding
+        return not held and handle.id not in self._armed and (bool(self._armed) or not (self._hooks.installed() or self._hooks.waiting()))
 
     def hooks_installed(self) -> int:
         """Return how many methods of other libraries are hooked now; 0 while nothing is armed."""

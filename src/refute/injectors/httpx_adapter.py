@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -64,12 +65,15 @@ class HttpxView:
 
 def identity_of(request: Any) -> int:
     """Return what stays the same between the attempts of one logical call: its body; of a long one, its length and four parts."""
-    body = _body(request)
+    try:
+        body = request.content
+    except RuntimeError:  # RequestNotRead: it is a stream of its own
+        body = b""
     size = len(body)
+    if 0 < size <= _WHOLE_BODY:
+        return hash(body)
     if not size:
         return hash((request.method, request.url.raw_path))
-    if size <= _WHOLE_BODY:
-        return hash(body)
     third = size // 3
     return hash((size, body[:_PART], body[third : third + _PART], body[-third : _PART - third], body[-_PART:]))
 
@@ -136,6 +140,12 @@ class Adapter:
                 turn = partial(script.throw, error)
         return exchange.answer(result, self._async_stream)
 
+    @cached_property
+    def sleep(self) -> Callable[[float], Awaitable[None]]:
+        """The sleep of whatever event loop runs: the library's clients work on trio, too, and bring anyio for that."""
+        sleep: Callable[[float], Awaitable[None]] = import_module("anyio").sleep
+        return sleep
+
     def failure(self, kind: Failure, request: Any) -> Exception:
         """Return the library's own exception for a failure below HTTP."""
         error: Exception = getattr(self.library, _FAILURES[kind])(kind.value, request=request)
@@ -178,7 +188,7 @@ class _Exchange:
     async def done_async(self, command: Hold | Do, ask: Callable[[Any], Awaitable[Any]]) -> Any:
         """Do what `done` does, without blocking the event loop."""
         if isinstance(command, Hold):
-            return not await self._lease.wait_revoked_async(command.seconds)
+            return not await self._lease.wait_revoked_async(command.seconds, self._adapter.sleep)
         if command is ASK:
             self._response = await ask(self._request)
             return _head(self._response)
@@ -219,7 +229,7 @@ class _Stepped:
         self._packed = "content-encoding" in response.headers
 
     def _ended(self, kind: Failure) -> Exception:
-        """Return the exception that ends the stream, its strike delivered."""
+        """Return the exception that ends the stream, its strike delivered; upstream must be closed, as it is when it fails by itself."""
         self._pump.passed()
         return self._adapter.failure(kind, self._request)
 
@@ -245,8 +255,10 @@ class _SyncStream(_Stepped):
                 if whole:
                     self._pump.passed()
                 if whole and runs_out:
+                    self._response.close()
                     raise self._ended(Failure.READ_TIMEOUT)
             elif isinstance(step, Failure):
+                self._response.close()
                 raise self._ended(step)
             elif step:
                 if whole and place == last:
@@ -280,8 +292,10 @@ class _AsyncStream(_Stepped):
                 pause, runs_out = limit_pause(step, read_timeout_s(self._request))
                 whole = await self._slept(pause.seconds)
                 if whole and runs_out:
+                    await self._response.aclose()
                     raise self._ended(Failure.READ_TIMEOUT)
             elif isinstance(step, Failure):
+                await self._response.aclose()
                 raise self._ended(step)
             elif step:
                 if whole and place == last:
@@ -292,7 +306,7 @@ class _AsyncStream(_Stepped):
 
     async def _slept(self, seconds: float) -> bool:
         try:
-            whole = not await self._lease.wait_revoked_async(seconds)
+            whole = not await self._lease.wait_revoked_async(seconds, self._adapter.sleep)
         except BaseException:
             self._pump.passed()  # the caller would not wait any longer: it felt the gap
             raise

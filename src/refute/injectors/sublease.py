@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from refute.core.clock import lease_now_s
@@ -45,6 +46,11 @@ class Sublease(Lease):
         with self._lock:
             return self._cut + self._waiting
 
+    @property
+    def holding(self) -> bool:
+        """Say whether a call is still being held."""
+        return self._waiting > 0
+
     def wait_revoked(self, timeout_s: float) -> bool:
         """See `Lease.wait_revoked`."""
         with self._counted() as cut:
@@ -52,10 +58,10 @@ class Sublease(Lease):
                 cut()
             return ended
 
-    async def wait_revoked_async(self, timeout_s: float) -> bool:
+    async def wait_revoked_async(self, timeout_s: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> bool:
         """See `Lease.wait_revoked_async`."""
         with self._counted() as cut:
-            if ended := await super().wait_revoked_async(timeout_s):
+            if ended := await super().wait_revoked_async(timeout_s, sleep):
                 cut()
             return ended
 

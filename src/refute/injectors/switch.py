@@ -85,7 +85,7 @@ class Switch:
         Of a unit's first call only the request is kept: its identity is told when a second one comes, which few units make.
         """
         lease, root, now_s = self.lease, self.lease.root, self.lease.root.now_s
-        factor, offset, below = self._draws.factor, self._draws.offset, self._draws.below
+        factor, below = self._draws.factor, self._draws.below
         unit_now, is_shielded, lone = current_unit.get, shielded.get, self._lone
         count = {arm: ticks.tick for arm, ticks in self._eligible.items()}
 
@@ -97,7 +97,7 @@ class Switch:
                 return None
             if self in unit.memory or unit is lone:
                 return self._missed_later(unit, request)
-            if (unit.numbers[0] * factor + offset) & WORD < below:  # `CallDraws.hits`, without a call
+            if unit.numbers[0] * factor & WORD < below:  # `CallDraws.hits`, without a call
                 return None
             if unit.memory.setdefault(self, request) is not request:
                 return self._missed_later(unit, request)
@@ -114,7 +114,7 @@ class Switch:
             request: what `missed` was given.
         """
         with self._lock:
-            self._seen(unit).missed(self._identify(request), failed=True)
+            self._seen(unit).failed(self._identify(request))
 
     def decide(self, identity: Identity, attempt: int) -> Hit | None:
         """Say whether this call is hit; count its draw as eligible either way.
@@ -205,8 +205,6 @@ class Switch:
             seen = self._seen(unit)
             if identity in seen.calls or self._draws.hits(seen.number(unit, seen.count)):
                 return None
-            seen.count += 1
-            seen.uncounted += 1
             seen.missed(identity)
         self._eligible[unit.arm].tick()
         return unit
@@ -220,7 +218,6 @@ class Switch:
             return kept
         seen = unit.memory[self] = Seen()
         seen.missed(self._identify(kept))
-        seen.count = seen.uncounted = 1
         return seen
 
     def _draw(self, unit: UnitContext, seen: Seen, call: LogicalCall) -> Drawn:
