@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -58,6 +57,7 @@ def until_signal(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     Args:
         work: returns the exit code, and says what came of it where it is cancelled; where it does not, the exit code is 130.
     """
+    import asyncio  # `refute --help` does without
 
     async def watched() -> int:
         loop = asyncio.get_running_loop()

@@ -80,6 +80,8 @@ async def running():
     finally:
         await client.close()
         server.shutdown()
+        if os.environ.get("TINY_TEARDOWN") == "slow":
+            await asyncio.sleep(2)
 
 
 def note(what: str) -> None:
