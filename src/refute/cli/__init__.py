@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: without the program's name; by default the process's own.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    with heeded():
+    with heeded(to_the_last=arguments is None):
         code = _exit_code(given)
     sys.exit(code)
 

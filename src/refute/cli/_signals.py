@@ -35,8 +35,12 @@ _regime = _Regime()
 
 
 @contextmanager
-def heeded() -> Iterator[None]:
-    """Heed SIGINT and SIGTERM alike for a verb's whole life, and leave them as they were."""
+def heeded(*, to_the_last: bool) -> Iterator[None]:
+    """Heed SIGINT and SIGTERM alike for a verb's whole life.
+
+    Args:
+        to_the_last: ignore them from then on, so that none takes the exit code away while the process exits; else they are as they were.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -45,7 +49,7 @@ def heeded() -> Iterator[None]:
         yield
     finally:
         for number, handler in zip(_SIGNALS, before, strict=True):
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if to_the_last else handler)
         _regime.came, _regime.cancel = False, None
 
 

@@ -286,7 +286,7 @@ class Run:
 
     async def _removed(self, why: str) -> None:
         rollback = await self._armament.roll_back(why)
-        if rollback is not None and not rollback.proof:
+        if rollback is not None and rollback.proof.left:
             await self._session.kill()  # a process of ours that does not let go is ended, and that is proof
             again = await self._armament.roll_back(why)
             rollback = again and replace(again, seconds=rollback.seconds + again.seconds, unnoted=rollback.unnoted + again.unnoted)
