@@ -23,8 +23,9 @@ from refute.experiment.design import LEASE_TTL_S
 from refute.injectors.host.signals import INJECTOR as SIGNALS
 from refute.safety import guardian
 from refute.safety._post import Post
-from refute.safety.guard import Guard, ask_now, summon
+from refute.safety.guard import Guard
 from refute.safety.journal import Journal
+from refute.safety.summon import ask_now, summon
 
 ALLOWED_S = 5.0
 ARMING = Arming(Component("target", "service"), "process.pause").to_json()
