@@ -234,9 +234,11 @@ def test_a_command_line_must_match_one_process_and_none_of_ours(sleeper):
     assert "is not the only one" in refusal(Place(match="canary-of-this-test"))
 
 
-@pytest.mark.parametrize(("pid", "reason"), [(1, "the first process"), (os.getpid(), "this run itself"), (os.getppid(), "")])
+@pytest.mark.parametrize(
+    ("pid", "reason"), [(lambda: 1, "the first process"), (os.getpid, "this run itself"), (os.getppid, "")], ids=["first", "own", "parent"]
+)
 def test_what_the_run_lives_in_is_never_touched(tmp_path, pid, reason):
-    (tmp_path / "pid").write_text(str(pid))
+    (tmp_path / "pid").write_text(str(pid()))
     assert reason in refusal(Place(pidfile=str(tmp_path / "pid")))
 
 
