@@ -23,8 +23,9 @@ from refute.experiment.design import LEASE_TTL_S
 from refute.injectors.host.signals import INJECTOR as SIGNALS
 from refute.safety import guardian
 from refute.safety._post import Post
-from refute.safety.guard import Guard, ask_now, summon
+from refute.safety.guard import Guard
 from refute.safety.journal import Journal
+from refute.safety.summon import ask_now, summon
 
 ALLOWED_S = 5.0
 ARMING = Arming(Component("target", "service"), "process.pause").to_json()
@@ -234,10 +235,10 @@ def test_a_command_line_must_match_one_process_and_none_of_ours(sleeper):
 
 
 @pytest.mark.parametrize(
-    ("pid", "reason"), [(1, "the first process"), (os.getpid(), "this run itself"), (os.getppid(), "")], ids=["init", "itself", "parent"]
+    ("pid", "reason"), [(lambda: 1, "the first process"), (os.getpid, "this run itself"), (os.getppid, "")], ids=["first", "own", "parent"]
 )
 def test_what_the_run_lives_in_is_never_touched(tmp_path, pid, reason):
-    (tmp_path / "pid").write_text(str(pid))
+    (tmp_path / "pid").write_text(str(pid()))
     assert reason in refusal(Place(pidfile=str(tmp_path / "pid")))
 
 

@@ -18,7 +18,7 @@ from crashes import ALLOWED_S, Kill, Trial, answers_quickly
 
 from refute.experiment.design import LEASE_TTL_S
 from refute.safety._post import Post
-from refute.safety.guard import ask_now
+from refute.safety.summon import ask_now
 
 SHOP = Path(__file__).parent / "shop"
 HELLO = b"GET / HTTP/1.0\r\n\r\n"
@@ -62,12 +62,19 @@ def _lived(shop: Path, port: int, environ: dict[str, str], outcome: Trial) -> No
             os.kill(status["pid"], signal.SIGKILL)
             outcome.kills += 1
     struck = time.monotonic()
+    if "guardian" not in outcome.kill.who or outcome.kills == len(outcome.kill.who):  # else the run goes on to inject as planned
+        while not answers_quickly(port, HELLO) and time.monotonic() < struck + LEASE_TTL_S + ALLOWED_S:
+            time.sleep(0.02)
+        outcome.seconds = time.monotonic() - struck
+        if not answers_quickly(port, HELLO):
+            outcome.wrong.append("the fault is still felt")
     runner.wait(60)
-    while not answers_quickly(port, HELLO) and time.monotonic() < struck + LEASE_TTL_S + ALLOWED_S:
-        time.sleep(0.02)
-    outcome.seconds = time.monotonic() - struck
     if not answers_quickly(port, HELLO):
-        outcome.wrong.append("the fault is still felt")
+        outcome.wrong.append("the fault is felt after the run")
+    _recovered(shop, environ, outcome)
+
+
+def _recovered(shop: Path, environ: dict[str, str], outcome: Trial) -> None:
     recovered = json.loads(_done(shop, environ, "recover", "--json").stdout)
     outcome.by_recover = bool(recovered["handles"])
     if recovered["exit_code"]:

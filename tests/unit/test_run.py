@@ -329,7 +329,7 @@ async def test_a_cancellation_does_not_interrupt_the_rollback(run, tmp_path):
             self.link = Slow()
 
     going = asyncio.create_task(run(experiment(), session=Slowly, answers=lambda *_: 1.0, pause_s=0.01))
-    while not any(entry.state == "applied" for entry in Journal(tmp_path / "journal").live()):
+    while not any(entry.state == "applied" for entry in Journal(tmp_path / "journal").live()):  # noqa: ASYNC110 - no event tells
         await asyncio.sleep(0.01)
     for _ in range(4):
         going.cancel()

@@ -19,7 +19,7 @@ from refute.intent.checks.safety import refused_in
 from refute.intent.magnitudes import shown_magnitude
 from refute.learning import Prices, cost_if_wrong, expected_spend, score, value
 from refute.safety.gates import RollbackNeedsGuardian, refusals
-from refute.safety.guard import obstacle
+from refute.safety.summon import obstacle
 from refute.stats import Answerability, answerable
 
 _WORTHLESS_BITS = 0.02

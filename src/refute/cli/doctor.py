@@ -17,9 +17,9 @@ from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, EXIT_USAGE, Re
 from refute.injectors.registry import injectors
 from refute.ledger import DEFAULT_PATH, Ledger
 from refute.safety import doctor as safety
-from refute.safety.guard import obstacle
 from refute.safety.journal import Journal
 from refute.safety.state import probe
+from refute.safety.summon import obstacle
 
 _NEEDED = ("click", "pydantic", "pyyaml", "rich", "urllib3")
 _TRANSPORTS = ("httpx", "httpx2")

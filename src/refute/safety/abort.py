@@ -9,9 +9,9 @@ from pathlib import Path
 
 from refute.core.process import terminate
 from refute.safety._post import Post
-from refute.safety.guard import ask_now
 from refute.safety.runs import LiveRun, live_runs
 from refute.safety.state import explained, make_directory, state_directory
+from refute.safety.summon import ask_now
 
 Marker = tuple[int, int] | None
 """What the abort file looked like; only equality counts, so that no clock matters."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from refute.core.process import is_running
-from refute.safety.guard import ask_now, post_beside
 from refute.safety.journal import Journal
 from refute.safety.recover import target_of
+from refute.safety.summon import ask_now, post_beside
 
 
 def guardian(journal: Journal) -> dict[str, Any] | None:

@@ -9,8 +9,8 @@ from typing import Protocol
 from refute.core.arming import Arming, Handle
 from refute.core.errors import Problem
 from refute.injectors.registry import choose
-from refute.safety.guard import post_beside, summon
 from refute.safety.journal import Journal
+from refute.safety.summon import post_beside, summon
 
 
 class Planned(Protocol):

@@ -10,9 +10,9 @@ from typing import Any
 from refute.core.arming import Injector
 from refute.core.link import Message
 from refute.safety._post import Post
-from refute.safety.guard import ask_now, post_beside
 from refute.safety.journal import Entry, Journal
 from refute.safety.recover import Recovered, Recovery, ended, recover
+from refute.safety.summon import ask_now, post_beside
 
 _WAIT_S = 3.0
 _TICK_S = 0.05
