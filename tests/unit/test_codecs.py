@@ -7,7 +7,7 @@ import json
 import pytest
 
 from refute.wire.codec import PLAIN, codec_of, recognise
-from refute.wire.events import ErrorDetail, ToolDelta
+from refute.wire.events import Edit, ErrorDetail, ToolDelta
 from refute.wire.exchange import Reply, Request
 from servers.provider import ARGUMENTS, TEXT, anthropic_events, anthropic_whole, openai_events, openai_whole
 
@@ -21,8 +21,8 @@ HEADERS = (("content-type", "application/json"), ("content-encoding", "gzip"), (
     [
         ("POST", "https://api.openai.com/v1/chat/completions", (), "openai.chat", "chat"),
         ("POST", "https://x.openai.azure.com/openai/deployments/d/chat/completions?api-version=1", (), "openai.chat", "chat"),
-        ("POST", "https://api.openai.com/v1/embeddings", (), "openai.chat", "embeddings"),
-        ("POST", "https://api.openai.com/v1/responses", (), "openai.chat", "responses"),
+        ("POST", "https://api.openai.com/v1/embeddings", (), "openai.embeddings", "embeddings"),
+        ("POST", "https://api.openai.com/v1/responses", (), "openai.responses", "responses"),
         ("POST", "https://api.anthropic.com/v1/messages?beta=true", (), "anthropic.messages", "chat"),
         ("POST", "https://gateway/llm/messages", (("Anthropic-Version", "2023-06-01"),), "anthropic.messages", "chat"),
         ("POST", "https://api.openai.com/v1/threads/t/messages", (), "http", "request"),
@@ -120,14 +120,14 @@ def test_editing_nothing_in_an_event_gives_the_same_bytes(codec, events, tools):
     for block in events(tools):
         event = codec.event(block)
         if event.content or event.finish:
-            assert codec.edit_event(event) == block
+            assert codec.edit_event(event, Edit()) == block
 
 
 def test_editing_a_finish():
     finish = next(event for event in map(OPENAI.event, openai_events(False)) if event.finish)
-    assert OPENAI.event(OPENAI.edit_event(finish, finish="length")).finish == "length"
+    assert OPENAI.event(OPENAI.edit_event(finish, Edit(finish="length"))).finish == "length"
     finish = next(event for event in map(ANTHROPIC.event, anthropic_events(False)) if event.finish)
-    assert b'"stop_reason":"max_tokens"' in ANTHROPIC.edit_event(finish, finish="length")
+    assert b'"stop_reason":"max_tokens"' in ANTHROPIC.edit_event(finish, Edit(finish="length"))
 
 
 @pytest.mark.parametrize(("codec", "whole"), [(OPENAI, openai_whole), (ANTHROPIC, anthropic_whole)], ids=["openai", "anthropic"])
@@ -135,21 +135,21 @@ def test_a_whole_answer_is_read_and_edited(codec, whole):
     reply = Reply(200, HEADERS, whole(False))
     answer = codec.answer(reply)
     assert (answer.text, answer.tools, answer.finish) == (TEXT, (), "stop")
-    edited = codec.edit_answer(reply, answer, text="Your", finish="length")
+    edited = codec.edit_answer(reply, answer, Edit(text="Your", finish="length"))
     assert (codec.answer(edited).text, codec.answer(edited).finish) == ("Your", "length")
     assert dict(edited.headers) == {"content-type": "application/json", "x-request-id": "r", "content-length": str(len(edited.body))}
     reply = Reply(200, HEADERS, whole(True))
     answer = codec.answer(reply)
     assert [(tool.name, json.loads(tool.arguments)) for tool in answer.tools] == [("lookup_order", ARGUMENTS)]
-    assert codec.answer(codec.edit_answer(reply, answer, tools=())).tools == ()
+    assert codec.answer(codec.edit_answer(reply, answer, Edit(tools=()))).tools == ()
 
 
 def test_cut_arguments_are_text_for_openai_and_missing_entries_for_anthropic():
     cut = (ToolDelta(0, "toolu_1", "lookup_order", '{"order_id":"A-1","wi'),)
     reply = Reply(200, (), openai_whole(True))
-    assert OPENAI.answer(OPENAI.edit_answer(reply, OPENAI.answer(reply), tools=cut)).tools[0].arguments == cut[0].arguments
+    assert OPENAI.answer(OPENAI.edit_answer(reply, OPENAI.answer(reply), Edit(tools=cut))).tools[0].arguments == cut[0].arguments
     reply = Reply(200, (), anthropic_whole(True))
-    edited = ANTHROPIC.edit_answer(reply, ANTHROPIC.answer(reply), tools=cut)
+    edited = ANTHROPIC.edit_answer(reply, ANTHROPIC.answer(reply), Edit(tools=cut))
     assert json.loads(edited.body)["content"][0]["input"] == {"order_id": "A-1"}
 
 
