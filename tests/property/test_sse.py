@@ -16,8 +16,8 @@ from refute.faults.catalogue import catalogue
 from refute.injectors.driver import Aim, Pump
 from refute.injectors.switch import Switch
 from refute.wire.codec import codec_of, recognise
-from refute.wire.exchange import Request, Step
-from refute.wire.rewriting import EventRewriter
+from refute.wire.exchange import Request
+from refute.wire.rewriting import EventRewriter, EventStrike
 from refute.wire.sse import SseSplitter, read_event
 from servers.provider import anthropic_events, openai_events
 
@@ -30,11 +30,8 @@ def chunks_of(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(places)]
 
 
-class PassOn:
-    struck = done = False
-
-    def see(self, event) -> list[Step]:
-        return [event.raw]
+class PassOn(EventStrike):
+    pass
 
 
 @given(st.binary(max_size=60) | st.text(alphabet="data: x\r\n", max_size=60).map(str.encode), st.lists(st.integers(0, 99)))

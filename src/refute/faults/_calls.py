@@ -40,7 +40,9 @@ def times_out(scale: Magnitude) -> tuple[ExchangeStrike, PythonStriker]:
 
     def python(call: PythonCall, magnitude: float | None, _rng: random.Random) -> PythonStrike:
         seconds = scale.or_typical(magnitude)
-        return PythonStrike("TimeoutError", hold_s=seconds, raises=TimeoutError(f"{call.name}: timed out after {seconds:g} s"))
+        raised = TimeoutError(f"timed out after {seconds:g} s")
+        raised.add_note(f"injected by Refute into {call.name}")
+        return PythonStrike("TimeoutError", hold_s=seconds, raises=raised)
 
     return exchange, python
 
@@ -58,12 +60,13 @@ def fails(
     """
 
     def exchange(call: Call, _magnitude: float | None, _rng: random.Random) -> Strike:
-        if call.protocol == "mcp":
+        if call.protocol.startswith("mcp"):
             return Strike("tool error", instead=tool_error(call, message))
         return Strike(f"status {status}", instead=json_reply(status, {"error": {"code": code, "message": message}}))
 
     def python(call: PythonCall, _magnitude: float | None, _rng: random.Random) -> PythonStrike:
-        raised = error(f"{call.name}: {message}")
+        raised = error(message)
+        raised.add_note(f"injected by Refute into {call.name}")
         return PythonStrike(type(raised).__name__, raises=raised)
 
     return exchange, python
@@ -83,7 +86,8 @@ def provider_fails(kind: ErrorKind, error: Callable[[str], Exception]) -> tuple[
         return Strike(f"status {reply.status}", instead=reply)
 
     def python(call: PythonCall, _magnitude: float | None, _rng: random.Random) -> PythonStrike:
-        raised = error(f"{call.name}: {kind.replace('_', ' ')}")
+        raised = error(kind.replace("_", " "))
+        raised.add_note(f"injected by Refute into {call.name}")
         return PythonStrike(type(raised).__name__, raises=raised)
 
     return exchange, python

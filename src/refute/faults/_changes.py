@@ -78,8 +78,9 @@ def _parallel(values: Mapping[Any, Any], pick: Pick, depth: int) -> dict[Any, An
         inner = {key: picked(value, pick, depth - 1) for key, value in values.items() if isinstance(value, Mapping) or field_names(value)}
         return {key: value for key, value in inner.items() if value is not UNCHANGED}
     first = max(lists.values(), key=lambda rows: any(not isinstance(row, int | float) for row in rows))
-    if len(first) == 1 and isinstance(first[0], list):
-        return {key: [picked(value[0], pick, depth - 1)] for key, value in lists.items() if picked(value[0], pick, 0) is not UNCHANGED}
+    if len(first) == 1 and isinstance(first[0], list):  # a list of one list, for the one query
+        inner = _parallel({key: value[0] for key, value in lists.items() if len(value) == 1 and isinstance(value[0], list)}, pick, depth)
+        return {key: type(lists[key])([value]) for key, value in inner.items()}
     places = pick(first)
     if places == list(range(len(first))):
         return {}

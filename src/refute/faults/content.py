@@ -135,7 +135,8 @@ class _Unclosed(TextChange):
         return said
 
     def end(self) -> list[str]:
-        return [rest] if (rest := self._kept[1:]) else []
+        rest, self._kept = self._kept[1:], ""
+        return [rest] if rest else []
 
     def held(self) -> str:
         return self._kept
@@ -170,7 +171,8 @@ class _Drifted(TextChange):
         return f"{text[: found.start(1)]}{name}{between}{value}{text[found.end(2) :]}"
 
     def end(self) -> list[str]:
-        return [self._kept] if self._kept else []
+        rest, self._kept = self._kept, ""
+        return [rest] if rest else []
 
     def held(self) -> str:
         return self._kept

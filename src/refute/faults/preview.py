@@ -1,6 +1,4 @@
-"""What a fault does to a sample exchange, carried out without a network: the bytes for `refute faults show`, and where it applies at "
-"all.
-"""
+"""What a fault does to a sample exchange, without a network, and where it applies at all."""
 
 from __future__ import annotations
 
@@ -32,16 +30,23 @@ class Preview:
     """A fault on one sample exchange.
 
     Attributes:
+        sample: which sample it is: what the model says, the method over MCP, or HTTP's.
         call: what was asked.
         effect: what was done, as counted in the landing.
         request: what goes on to upstream; None where nothing does.
         steps: what the client sees in the end.
     """
 
+    sample: str
     call: Call
     effect: str
     request: Request | None
     steps: tuple[Step | Reply, ...]
+
+
+def kinds_over(fault: Fault, protocol: str) -> frozenset[ComponentKind]:
+    """Return the kinds of components to which a fault applies and that are reached over a protocol."""
+    return fault.kinds & _KINDS.get(protocol, _MODELS)
 
 
 def protocols_of(fault: Fault) -> tuple[str, ...]:
@@ -58,26 +63,26 @@ def preview(fault: Fault, protocol: str, *, stream: bool, seed: int | str = 0) -
         stream: whether the sample is streamed.
         seed: for what the fault draws.
     """
-    if fault.strike_exchange is None or not fault.kinds & _KINDS.get(protocol, _MODELS) or (stream and protocol not in STREAMED):
+    if fault.strike_exchange is None or not kinds_over(fault, protocol) or (stream and protocol not in STREAMED):
         return None
-    for call, good in _samples(protocol, stream=stream):
+    for name, (call, good) in _samples(protocol, stream=stream).items():
         if fault.matches_exchange is not None and not fault.matches_exchange(call):
             continue
         if (struck := _struck(fault, call, good, seed, stream=stream)) is not None:
-            return struck
+            return replace(struck, sample=name)
     return None
 
 
-def _samples(protocol: str, *, stream: bool) -> list[tuple[Call, Reply]]:
+def _samples(protocol: str, *, stream: bool) -> dict[str, tuple[Call, Reply]]:
     """Return the samples of a protocol: of models by what they say, of MCP by what is asked, of plain HTTP by method."""
     if protocol.startswith("mcp"):
-        return [_asking(protocol, method, stream=stream) for method in _METHODS]
+        return {method: _asking(protocol, method, stream=stream) for method in _METHODS}
     if protocol == "http":
         call, good = sample(protocol)
-        return [(call, good), (replace(call, request=replace(call.request, method="GET", body=b"")), good)]
+        return {"POST": (call, good), "GET": (replace(call, request=replace(call.request, method="GET", body=b"")), good)}
     if protocol == "openai.embeddings":
-        return [sample(protocol)]
-    return [sample(protocol, content, stream=stream) for content in CONTENTS]
+        return {"vectors": sample(protocol)}
+    return {content: sample(protocol, content, stream=stream) for content in CONTENTS}
 
 
 def _asking(protocol: str, method: str, *, stream: bool) -> tuple[Call, Reply]:
@@ -103,12 +108,9 @@ def _struck(fault: Fault, call: Call, good: Reply, seed: int | str, *, stream: b
         if (stream and begins is None) or (not stream and not fault.awaits.has(codec, call, good)):
             return None
     strike = fault.strike_exchange(call, None, random.Random(seed))
-    steps = _steps(strike, good, stream=stream)
-    return (
-        None
-        if steps is None
-        else Preview(call, strike.effect, None if strike.instead is not None else strike.request or call.request, steps)
-    )
+    if (steps := _steps(strike, good, stream=stream)) is None:
+        return None
+    return Preview("", call, strike.effect, None if strike.instead is not None else strike.request or call.request, steps)
 
 
 def _steps(strike: Strike, good: Reply, *, stream: bool) -> tuple[Step | Reply, ...] | None:
@@ -138,8 +140,8 @@ def shown(struck: Preview) -> str:
         parts.append("upstream is asked:\n" + _message(f"{struck.request.method} {struck.request.url}", (), struck.request.body))
     elif struck.request is None:
         parts.append("upstream is not asked")
-    parts += [_shown(step) for step in struck.steps]
-    return "\n".join(part for part in parts if part)
+    streamed = "".join(_shown(step) + ("" if isinstance(step, bytes) else "\n") for step in struck.steps)
+    return "\n".join([*parts, streamed.rstrip("\n")])
 
 
 def _shown(step: Step | Reply) -> str:
@@ -147,12 +149,12 @@ def _shown(step: Step | Reply) -> str:
         return _message(f"HTTP/1.1 {step.status} {_phrase(step.status)}", step.headers, step.body)
     if isinstance(step, Pause):
         return f"… {step.seconds:g} s of silence"
-    return f"… {step.value}" if isinstance(step, Failure) else _text(step)
+    return f"… {step.value}" if isinstance(step, Failure) else step.decode(errors="backslashreplace")
 
 
 def _message(first: str, headers: Headers, body: bytes) -> str:
     head = "\n".join([first, *(f"{name}: {value}" for name, value in headers)])
-    return f"{head}\n\n{_text(body)}" if body else head
+    return f"{head}\n\n{_text(body)}" if body else f"{head}\n"
 
 
 def _text(body: bytes) -> str:

@@ -24,7 +24,7 @@ _OOM = (
 _QUEUE = "inference request batch-size exceeds maximum queue size: Exceeds maximum queue size"
 
 _SLOW = Magnitude("s", 0.05, 120.0, 3.0, "how late the answer is", log=True)
-_START = Magnitude("s", 1.0, 900.0, 30.0, "time until the model is loaded", log=True)
+_START = Magnitude("s", 0.1, 900.0, 30.0, "time until the model is loaded", log=True)
 _FIELDS = Magnitude("%", 1.0, 100.0, 30.0, "share of the features that is hit, the same ones at every call")
 _SKEW = Magnitude("1", 1.01, 1000.0, 100.0, "factor between training and serving", log=True)
 _DRIFT = Magnitude("%", 1.0, 500.0, 25.0, "how far the numbers have moved")

@@ -168,13 +168,13 @@ def _not_a_stream(call: Call, magnitude: float | None, rng: random.Random) -> St
 def _keepalive(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
     del magnitude, rng
     said = codec_of(call).keepalive()
-    return event_strike("keep-alives", call, lambda: _Each(lambda event: [said, event.raw]))
+    return event_strike("keep-alives", call, lambda: _Each(lambda event: [said + event.raw]))
 
 
 def _empty_choices(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
     del magnitude, rng
     codec = codec_of(call)
-    return event_strike("empty event", call, lambda: _Once(0, lambda event: [codec.hollow(event), event.raw]))
+    return event_strike("empty event", call, lambda: _Once(0, lambda event: [codec.hollow(event) + event.raw]))
 
 
 def _is_streamed(call: Call) -> bool:

@@ -33,7 +33,7 @@ _timeout, _timeout_python = _calls.times_out(_SILENCE)
 def _timeout_after_commit(call: PythonCall, magnitude: float | None, _rng: random.Random) -> PythonStrike:
     seconds = _WAIT.or_typical(magnitude)
     error = TimeoutError(f"timed out after {seconds:g} s")
-    error.add_note(f"injected by Refute: tool.timeout_after_commit into {call.name}")
+    error.add_note(f"injected by Refute into {call.name}")
     return PythonStrike(effect="TimeoutError after the work", raises=error, call_first=True, hold_after_s=seconds)
 
 
@@ -56,11 +56,9 @@ def _false_success(call: PythonCall, _magnitude: float | None, rng: random.Rando
 
 def _false_success_exchange(call: Call, _magnitude: float | None, _rng: random.Random) -> Strike:
     said = {"status": "success", "message": "The request was completed successfully."}
-    if call.protocol == "mcp":
-        return Strike(
-            "success without work",
-            instead=_calls.mcp_reply(call, result={"content": [{"type": "text", "text": str(said["message"])}], "isError": False}),
-        )
+    if call.protocol.startswith("mcp"):
+        result = {"content": [{"type": "text", "text": said["message"]}], "structuredContent": said, "isError": False}
+        return Strike("success without work", instead=_calls.mcp_reply(call, result=result))
     return Strike("success without work", instead=_calls.json_reply(200, said))
 
 

@@ -29,12 +29,10 @@ class Mcp(Codec):
 
     def operation(self, method: str, path: str, header: Callable[[str], str]) -> str:
         """See `Codec.operation`; the head does not name the method, but two headers are MCP's own, and so is what it accepts."""
-        if method != "POST":
-            return ""
         if header("mcp-protocol-version") or header("mcp-session-id"):
             return "message"
-        accepted = header("accept")
-        return "message" if path.rstrip("/").endswith("/mcp") and "text/event-stream" in accepted and "json" in accepted else ""
+        accepted = header("accept") if method == "POST" and path.rstrip("/").endswith("/mcp") else ""
+        return "message" if "text/event-stream" in accepted and "json" in accepted else ""
 
     def call(self, request: Request) -> Call:
         """See `Codec.call`."""
