@@ -132,6 +132,24 @@ class Fault:
         """Return the part of the name before the dot."""
         return self.name.partition(".")[0]
 
+    def objection(self, kind: ComponentKind, magnitude: float | None) -> str:
+        """Say why it cannot strike a component so, or return "".
+
+        Args:
+            kind: of the component.
+            magnitude: in the fault's unit, None for its typical one.
+        """
+        if kind not in self.kinds:
+            return f"{self.name} does not apply to a component of kind {kind}"
+        if magnitude is None:
+            return ""
+        if self.magnitude is None:
+            return f"{self.name} has no magnitude"
+        scale = self.magnitude
+        if scale.low <= magnitude <= scale.high:
+            return ""
+        return f"magnitude {magnitude:g} {scale.unit} is outside {scale.low:g} to {scale.high:g} {scale.unit}"
+
 
 Seam = Literal["exchange", "python", "process", "port", "directory"]
 

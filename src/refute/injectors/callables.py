@@ -41,11 +41,7 @@ class CallablesInjector:
             return f"component {component.name!r} names no python function"
         if fault is None or fault.strike_python is None:
             return f"{arming.fault} is not a fault of Python functions"
-        if component.kind not in fault.kinds:
-            return f"{arming.fault} does not apply to a {component.kind}"
-        if (scale := fault.magnitude) is not None and arming.magnitude is not None and not scale.low <= arming.magnitude <= scale.high:
-            return f"magnitude {arming.magnitude:g} {scale.unit} is outside {scale.low:g} to {scale.high:g} {scale.unit}"
-        return ""
+        return fault.objection(component.kind, arming.magnitude)
 
     def prepare(self, arming: Arming) -> Handle:
         """Make the handle.

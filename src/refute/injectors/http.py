@@ -198,8 +198,8 @@ def _objections(arming: Arming) -> Iterator[str]:
         return
     if "exchange" not in seams(fault):
         yield f"{fault.name} does not act on HTTP exchanges"
-    if component.kind not in fault.kinds:
-        yield f"{fault.name} does not apply to a component of kind {component.kind}"
+    if objection := fault.objection(component.kind, arming.magnitude):
+        yield objection
     if not component.endpoint and component.kind != "llm":
         yield f"component {component.name} has no endpoint by which to know its calls"
     if arming.draw == "burst":
