@@ -16,7 +16,7 @@ import httpx2
 READ_TIMEOUT_S = 0.4
 PATIENT_S = 20.0
 QUICK_S = 0.15
-QUESTION = "Where is my order A-1?"
+QUESTION = "Where is my order A1?"
 INSTRUCTIONS = "You answer questions about orders."
 
 

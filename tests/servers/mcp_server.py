@@ -8,7 +8,7 @@ from mcp.server import MCPServer
 
 from servers.provider import Served
 
-RECORD = {"order_id": "A-1", "status": "shipped", "carrier": "Northern Post", "parcels": 2, "note": "It left the warehouse on Monday."}
+RECORD = {"order_id": "A1", "status": "shipped", "carrier": "Northern Post", "parcels": 2, "note": "It left the warehouse on Monday."}
 
 
 def application(json_response: bool) -> Any:
@@ -28,7 +28,7 @@ def application(json_response: bool) -> Any:
     @server.tool()
     def list_orders() -> dict[str, Any]:
         """List all orders."""
-        return {"orders": ["A-1"]}
+        return {"orders": ["A1"]}
 
     return server.streamable_http_app(json_response=json_response)
 

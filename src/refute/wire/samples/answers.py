@@ -20,7 +20,7 @@ _ITEM_USAGE = {
     "total_tokens": 23,
 }
 _VECTORS = ([0.25, -0.5, 0.125, 0.75], [0.5, 0.0, -0.25, 0.125])
-_RECORD = {"order_id": "A-1", "status": "shipped", "carrier": "Northern Post", "parcels": 2, "note": "It left the warehouse on Monday."}
+_RECORD = {"order_id": "A1", "status": "shipped", "carrier": "Northern Post", "parcels": 2, "note": "It left the warehouse on Monday."}
 _TIME = "2025-10-09T08:53:20.000000Z"
 
 

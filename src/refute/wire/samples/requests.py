@@ -76,7 +76,7 @@ def _embed(_content: Content) -> dict[str, Any]:
 
 
 def _call(_content: Content) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": TOOL, "arguments": {"order_id": "A-1"}}}
+    return {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": TOOL, "arguments": {"order_id": "A1"}}}
 
 
 def _search(_content: Content) -> dict[str, Any]:
