@@ -175,7 +175,7 @@ def provider_error(name: str, kind: ErrorKind, summary: str, hazard: Hazard = "a
 _RETRY_AFTER = Magnitude("s", 0.0, 120.0, 1.0, "how long the provider asks to wait (retry-after)")
 _LONG_WAIT = Magnitude("s", 30.0, 86_400.0, 150.0, "how long the provider asks to wait (retry-after)", log=True)
 _SILENCE = Magnitude("s", 0.1, 600.0, 60.0, "silence before the first byte", log=True)
-_DELAY = Magnitude("s", 0.05, 60.0, 2.0, "how late the answer is", log=True)
+_DELAY = Magnitude("s", 0.01, 60.0, 2.0, "how late the answer is", log=True)
 _SPIKE = Magnitude("1", 2.0, 1000.0, 10.0, "factor on all token counts", log=True)
 
 FAULTS: tuple[Fault, ...] = (
