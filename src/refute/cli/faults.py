@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection
+from difflib import get_close_matches
 from typing import Any
 
 import click
 
+from refute.core.errors import refuse
 from refute.core.system import COMPONENT_KINDS, HAZARDS
 from refute.faults.catalogue import catalogue, find
 from refute.faults.spec import Fault, Seam, seams
@@ -28,6 +30,10 @@ def faults(context: click.Context, kind: str | None, family: str, protocol: str 
     """List the faults that can be injected, or show one of them."""
     if context.invoked_subcommand is not None:
         return
+    families = sorted({fault.family for fault in catalogue().values()})
+    if family and family not in families:
+        close = ", ".join(get_close_matches(family, families, n=1))
+        raise refuse("FAMILY-UNKNOWN", "no fault has this family", seen=family, allowed=", ".join(families), suggestion=close)
     chosen = [
         fault
         for fault in catalogue().values()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Callable
 from dataclasses import replace
 
 from refute.core.system import ComponentKind
-from refute.faults._streams import TextChange, field_strike, text_strike
+from refute.faults._streams import field_strike, text_strike
+from refute.faults._texts import FIRST_FIELD, Appended, Cut, Drifted, Fenced, Replaced, Strays, Unclosed, Verbose, renamed, retyped
 from refute.faults.spec import Awaits, Fault, Magnitude
 from refute.wire.codec import codec_of
-from refute.wire.events import Answer, Edit, Finish, StreamEvent
+from refute.wire.events import Answer, Edit, StreamEvent
 from refute.wire.exchange import Call, Strike
 
 _KINDS: frozenset[ComponentKind] = frozenset({"llm", "guardrail_model"})
@@ -19,13 +18,7 @@ _MOST_PIECES = 8
 """A streamed text is cut within one of its first so many pieces."""
 
 _HAS_TEXT = Awaits(answer=lambda answer: bool(answer.text), event=lambda event: event.content and bool(event.text))
-_STRING = r'"((?:[^"\\]|\\.)*)"'
-_FIRST_FIELD = re.compile(rf"^\s*\[?\s*\{{\s*{_STRING}\s*:\s*({_STRING}|-?[\d.eE+-]+|true|false|null|[\[{{])")
-_LONGEST_HEAD = 400
-"""Characters within which a JSON text must have shown its first field."""
-
 _REFUSAL = "I'm sorry, but I can't help with that."
-_STRAY = ("สวัสดี", "的时候", "конечно", "ขอบคุณ", "こちら")
 _INVENTED = (
     "(Harrington & Okoye, 2021, “Operational Patterns in Applied Support Systems”, J. Appl. Serv. Res. 14(3), 211–229)",
     "(Source: Federal Office of Service Quality, Bulletin 2019/118, section 4.2)",
@@ -33,235 +26,55 @@ _INVENTED = (
 )
 
 
-class _Cut(TextChange):
-    """Cuts the text, and lets nothing pass that the model wrote after it.
-
-    Args:
-        pieces: pieces of a stream to pass whole.
-        share: of a whole text that stays.
-        finish: reason to give.
-    """
-
-    def __init__(self, pieces: int, share: float, finish: Finish) -> None:
-        self._left = pieces
-        self._share = share
-        self.finish = finish
-
-    def feed(self, piece: str) -> str:
-        if self._left > 0:
-            self._left -= 1
-            return piece
-        self.over = True
-        return piece[: len(piece) // 2]
-
-    def whole(self, text: str) -> str:
-        self.over = True
-        return text[: int(len(text) * self._share)]
-
-
-class _Replaced(TextChange):
-    """Says something else.
-
-    Args:
-        text: what.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def feed(self, piece: str) -> str:
-        del piece
-        text, self._text = self._text, ""
-        return text
-
-
-class _Appended(TextChange):
-    """Says something more at the end.
-
-    Args:
-        pieces: what.
-    """
-
-    def __init__(self, *pieces: str) -> None:
-        self._pieces = list(pieces)
-
-    def end(self) -> list[str]:
-        return self._pieces
-
-
-class _Verbose(TextChange):
-    """Says everything several times over.
-
-    Args:
-        factor: how many times as long it gets.
-    """
-
-    def __init__(self, factor: float) -> None:
-        self._times = max(1, round(factor) - 1)
-        self._said = ""
-
-    def feed(self, piece: str) -> str:
-        self._said += piece
-        return piece
-
-    def end(self) -> list[str]:
-        return [f"\n\nTo put it in other words: {self._said}"] * self._times
-
-
-class _Fenced(TextChange):
-    """Wraps JSON in words and a fence of Markdown."""
-
-    def __init__(self) -> None:
-        self._begun = False
-
-    def feed(self, piece: str) -> str:
-        head, self._begun = "" if self._begun else "Here is the JSON you asked for:\n\n```json\n", True
-        return head + piece
-
-    def end(self) -> list[str]:
-        return ["\n```"]
-
-
-class _Unclosed(TextChange):
-    """Loses the last bracket."""
-
-    def __init__(self) -> None:
-        self._kept = ""
-
-    def feed(self, piece: str) -> str:
-        text = self._kept + piece
-        end = max(text.rfind("}"), text.rfind("]"))
-        said, self._kept = (text, "") if end < 0 else (text[:end], text[end:])
-        return said
-
-    def end(self) -> list[str]:
-        rest, self._kept = self._kept[1:], ""
-        return [rest] if rest else []
-
-    def held(self) -> str:
-        return self._kept
-
-
-class _Drifted(TextChange):
-    """Changes the first field of a JSON object: its name, or the type of its value.
-
-    Args:
-        change: takes name and value as written, and returns them changed.
-    """
-
-    def __init__(self, change: Callable[[str, str], tuple[str, str]]) -> None:
-        self._change = change
-        self._kept = ""
-        self._done = False
-
-    def feed(self, piece: str) -> str:
-        if self._done:
-            return piece
-        text = self._kept + piece
-        found = _FIRST_FIELD.match(text)
-        if (found is None or found.end() == len(text)) and len(text) < _LONGEST_HEAD:
-            self._kept = text
-            return ""
-        if found is None:
-            self._kept, self._done = "", True
-            return text
-        self._kept, self._done = "", True
-        name, value = self._change(found[1], found[2])
-        between = text[found.end(1) : found.start(2)]
-        return f"{text[: found.start(1)]}{name}{between}{value}{text[found.end(2) :]}"
-
-    def end(self) -> list[str]:
-        rest, self._kept = self._kept, ""
-        return [rest] if rest else []
-
-    def held(self) -> str:
-        return self._kept
-
-
-class _Strays(TextChange):
-    """Puts words of other languages between the words.
-
-    Args:
-        share: of the spaces that get one, in (0, 1]; the first does.
-        rng: draws which.
-    """
-
-    def __init__(self, share: float, rng: random.Random) -> None:
-        self._share = share
-        self._rng = rng
-        self._begun = False
-
-    def feed(self, piece: str) -> str:
-        return re.sub(r"\s+", self._strayed, piece)
-
-    def _strayed(self, space: re.Match[str]) -> str:
-        if self._begun and self._rng.random() >= self._share:
-            return space[0]
-        self._begun = True
-        return f" {self._rng.choice(_STRAY)}{space[0]}"
-
-
-def _renamed(name: str, value: str) -> tuple[str, str]:
-    head, *rest = name.split("_")
-    return (head + "".join(part.title() for part in rest) if rest else f"{name}Value"), value
-
-
-def _retyped(name: str, value: str) -> tuple[str, str]:
-    """Turn text into a list of it, and anything else plain into text; of lists and objects, rename the field."""
-    if value in {"[", "{"}:
-        return _renamed(name, value)
-    return name, f"[{value}]" if value.startswith('"') else f'"{value}"'
-
-
 def _truncated(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
     del magnitude
     pieces, share = rng.randint(1, _MOST_PIECES), rng.uniform(0.2, 0.7)
-    return text_strike("truncated", call, lambda: _Cut(pieces, share, "length"))
+    return text_strike("truncated", call, lambda: Cut(pieces, share, "length"))
 
 
 def _filtered(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
     del magnitude
     pieces, share = rng.randint(1, _MOST_PIECES), rng.uniform(0.0, 0.5)
-    return text_strike("filtered", call, lambda: _Cut(pieces, share, "filtered"))
+    return text_strike("filtered", call, lambda: Cut(pieces, share, "filtered"))
 
 
 def _empty(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
     del magnitude, rng
-    return text_strike("no text", call, lambda: _Replaced(""))
+    return text_strike("no text", call, lambda: Replaced(""))
 
 
 def _refusal(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
     del magnitude, rng
-    return text_strike("refusal", call, lambda: _Replaced(_REFUSAL))
+    return text_strike("refusal", call, lambda: Replaced(_REFUSAL))
 
 
 def _invalid_json(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
     del magnitude
-    name, make = rng.choice((("invalid JSON: words around it", _Fenced), ("invalid JSON: bracket missing", _Unclosed)))
+    name, make = rng.choice((("invalid JSON: words around it", Fenced), ("invalid JSON: bracket missing", Unclosed)))
     return text_strike(name, call, make)
 
 
 def _schema_drift(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
     del magnitude
-    name, change = rng.choice((("field renamed", _renamed), ("type changed", _retyped)))
-    return text_strike(name, call, lambda: _Drifted(change))
+    name, change = rng.choice((("field renamed", renamed), ("type changed", retyped)))
+    return text_strike(name, call, lambda: Drifted(change))
 
 
 def _verbose(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
     del rng
     factor = _LENGTH.or_typical(magnitude)
-    return text_strike("verbose", call, lambda: _Verbose(factor))
+    return text_strike("verbose", call, lambda: Verbose(factor))
 
 
 def _wrong_language(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
     share, seed = _STRAYS.or_typical(magnitude) / 100, rng.random()
-    return text_strike("stray tokens", call, lambda: _Strays(share, random.Random(seed)))
+    return text_strike("stray tokens", call, lambda: Strays(share, random.Random(seed)))
 
 
 def _citation(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
     del magnitude
     said = rng.choice(_INVENTED)
-    return text_strike("invented citation", call, lambda: _Appended(f" {said}"))
+    return text_strike("invented citation", call, lambda: Appended(f" {said}"))
 
 
 def _degraded(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
@@ -292,7 +105,7 @@ def _json_begins(event: StreamEvent) -> bool:
 
 
 def _has_field(answer: Answer) -> bool:
-    return _FIRST_FIELD.match(answer.text) is not None
+    return FIRST_FIELD.match(answer.text) is not None
 
 
 _LENGTH = Magnitude("1", 2.0, 50.0, 5.0, "factor on the length of the answer", log=True)
