@@ -360,7 +360,7 @@ def test_what_cannot_be_wrapped_is_refused_with_a_reason(app, reference, reason)
 def test_a_wrong_fault_kind_or_magnitude_is_refused(app):
     refuses = CallablesInjector().refuses
     assert refuses(arming("lookup", "tool.eror")) == "tool.eror is not a fault of Python functions"
-    assert refuses(arming("lookup", "retriever.empty")) == "retriever.empty does not apply to a tool"
+    assert refuses(arming("lookup", "retriever.empty")) == "retriever.empty does not apply to a component of kind tool"
     assert "outside" in refuses(arming("search", "retriever.delay", "retriever", magnitude=1e6))
     assert refuses(arming("lookup", "tool.error")) == ""
 
