@@ -105,7 +105,9 @@ def _bytes(fault: Fault, protocol: str | None, *, stream: bool) -> str:
     from refute.faults.preview import preview, shown
 
     if "exchange" not in seams(fault):
-        return f"Nothing is exchanged that could be shown: it is injected into {' or '.join(_SEAMS[seam] for seam in sorted(seams(fault)))}."
+        return (
+            f"Nothing is exchanged that could be shown: it is injected into {' or '.join(_SEAMS[seam] for seam in sorted(seams(fault)))}."
+        )
     for named in (protocol,) if protocol else PROTOCOLS:
         for streamed in (True,) if stream else (False, True):
             if (struck := preview(fault, named, stream=streamed)) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from refute.core.system import Component
+from refute.core.system import Component, Place
 from refute.core.units import show_seconds
 from refute.faults.spec import Fault, Magnitude, seams
 
@@ -19,7 +19,9 @@ def example_target(fault: Fault) -> Component:
     """Return a component that the fault can strike, named after its kind."""
     order = ("llm", "tool", "mcp_server", "retriever", "embedder", "agent", "model_server", "vector_store", "cache")
     kind = min(fault.kinds, key=lambda kind: (order.index(kind) if kind in order else len(order), kind))
-    if "exchange" in seams(fault):
+    if fault.acts_on == "directory":
+        return Component(kind, kind, place=Place(directory="data"))
+    if fault.whole or "exchange" in seams(fault):
         return Component(kind, kind, endpoint=_ENDPOINTS.get(kind, "http://127.0.0.1:8082"))
     return Component(kind, kind, python=f"app.{kind}:call")
 
@@ -33,7 +35,9 @@ def example_belief(fault: Fault) -> str:
     when = [f"fault: {fault.name}", f"target: {example_target(fault).name}"]
     if fault.magnitude is not None:
         when.append(f'magnitude: "{_written(fault.magnitude)}"')
-    if fault.typical_share < 1:
+    if fault.whole:
+        when.append("uncontrolled: true")
+    elif fault.typical_share < 1:
         when.append(f"share: {fault.typical_share:.0%}")
     if fault.typical_draw != "call":
         when.append(f"draw: {fault.typical_draw}")
@@ -41,7 +45,7 @@ def example_belief(fault: Fault) -> str:
         f"- id: {fault.name.replace('.', '-').replace('_', '-')}",
         f'  claim: "{fault.belief.rstrip(".")}"',
         f"  when: {{{', '.join(when)}}}",
-        f"  then: {_CRITERIA[fault.hazard]}",
+        f"  then: {'answered >= 90%' if fault.whole else _CRITERIA[fault.hazard]}",
         "  confidence: 80%",
     ]
     return "\n".join(lines)
