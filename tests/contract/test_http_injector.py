@@ -20,6 +20,7 @@ from refute.core.context import UnitContext, shielded
 from refute.core.lease import Lease
 from refute.core.system import Component
 from refute.faults.catalogue import catalogue
+from refute.faults.preview import preview
 from refute.injectors import http
 from refute.injectors.switch import adopt_strays
 from servers.calling import armed, ask, called, client_of, unit
@@ -128,7 +129,16 @@ def test_share_is_the_share_of_logical_calls(provider):
     assert 12 <= hit <= 36
 
 
-@pytest.mark.parametrize("fault", [name for name in catalogue() if name.partition(".")[0] in {"llm", "stream", "content", "toolcall"}])
+NEEDS_MORE = {"content.invalid_json", "content.schema_drift", "content.degraded", "toolcall.duplicate_id"}
+"""Faults that this question and its answer give no chance: no JSON, no instructions, no earlier tool call."""
+PROVIDER_FAULTS = [name for name in catalogue() if name.partition(".")[0] in {"llm", "stream", "content", "toolcall"}]
+WHOLE, STREAMED = (
+    {name for name in PROVIDER_FAULTS if name not in NEEDS_MORE and preview(catalogue()[name], "openai.chat", stream=stream)}
+    for stream in (False, True)
+)
+
+
+@pytest.mark.parametrize("fault", PROVIDER_FAULTS)
 @pytest.mark.parametrize("stream", [False, True])
 async def test_control_is_counted_and_gets_the_very_bytes(provider, fault, stream):
     model = "tools" if fault.startswith("toolcall") else "text"
@@ -136,7 +146,7 @@ async def test_control_is_counted_and_gets_the_very_bytes(provider, fault, strea
         async with httpx.AsyncClient() as client:
             response = await client.post(f"{provider.url}/v1/chat/completions", json=BODY | {"model": model, "stream": stream})
     assert response.content == (b"".join(openai_events(model == "tools")) if stream else openai_whole(model == "tools"))
-    eligible = 0 if fault.startswith("stream.") and not stream else 1
+    eligible = int(fault in (STREAMED if stream else WHOLE))
     assert (landing().eligible, landing().control_eligible, landing().control_injected) == (0, eligible, 0)
     assert context.hits() == {}
 

@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 from refute.cli import VERBS, group
 from refute.core.units import show_seconds
 from refute.faults.catalogue import catalogue
+from refute.faults.preview import protocols_of
 from refute.faults.spec import Fault, seams
 from refute.intent.schema import intent_schema
 from refute.intent.shape import IntentShape, Part
@@ -154,6 +155,9 @@ def fault_pages() -> str:
     return "\n".join([head, *rows, "", *(fault_of(fault) for fault in faults.values())])
 
 
+DRAWN = {"call": "calls", "attempt": "attempts", "conversation": "conversations", "user": "users"}
+
+
 def scale(fault: Fault) -> str:
     if (about := fault.magnitude) is None:
         return "–"
@@ -173,11 +177,12 @@ def fault_of(fault: Fault) -> str:
         ("Injected into", ", ".join(INTO[seam] for seam in sorted(seams(fault)))),
         ("Hazard", fault.hazard),
         ("Magnitude", f"{scale(fault)}: {fault.magnitude.meaning}" if fault.magnitude else ""),
-        ("Typical share", "" if fault.whole else f"{fault.typical_share:.0%}"),
+        ("Typical share", "" if fault.whole else f"{fault.typical_share:.0%} of {DRAWN[fault.typical_draw]}"),
         ("Effect", fault.effect),
         ("Landed when", fault.landing),
         ("Undone by", fault.undone_by),
         ("Belief that it tests", fault.belief),
+        ("Over", ", ".join(protocols_of(fault))),
         ("Seen in", fault.source),
     )
     told = "\n".join(f"- **{label}**: {text}" for label, text in facts if text)

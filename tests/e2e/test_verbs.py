@@ -190,13 +190,11 @@ def test_abort_with_nothing_live(capsys):
 def test_faults_are_listed_filtered_and_shown(capsys):
     _, out, _ = inside(capsys, "faults", "--json")
     assert len(json.loads(out)["faults"]) >= 6
-    _, out, _ = inside(capsys, "faults", "--kind", "retriever", "--family", "retriever")
-    assert [line.split("\t")[0] for line in out.splitlines()] == [
-        "retriever.delay",
-        "retriever.empty",
-        "retriever.error",
-        "retriever.poisoned",
-    ]
+    _, out, _ = inside(capsys, "faults", "--kind", "embedder", "--family", "embedder", "--hazard", "wrong_answer")
+    assert [line.split("\t")[0] for line in out.splitlines()] == ["embedder.swapped"]
+    _, out, _ = inside(capsys, "faults", "--protocol", "mcp", "--family", "mcp")
+    assert len(out.splitlines()) == 9
+    assert inside(capsys, "faults", "--family", "retreiver")[0] == 2
     _, out, _ = inside(capsys, "faults", "show", "retriever.delay")
     assert "magnitude: 0.01 to 120 s, typically 2 s: time added before the search" in out
     assert json.loads(inside(capsys, "faults", "show", "tool.error", "--json")[1])["seams"] == ["exchange", "python"]

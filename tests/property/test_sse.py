@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from itertools import pairwise
 
 from hypothesis import given
@@ -13,11 +14,13 @@ from refute.core.context import UnitContext, current_unit
 from refute.core.lease import Lease
 from refute.core.system import Component
 from refute.faults.catalogue import catalogue
+from refute.faults.preview import preview
 from refute.injectors.driver import Aim, Pump
 from refute.injectors.switch import Switch
-from refute.wire.codec import codec_of, recognise
-from refute.wire.exchange import Request, Step
-from refute.wire.rewriting import EventRewriter
+from refute.wire.codec import codec_named, codec_of, recognise
+from refute.wire.exchange import Request
+from refute.wire.rewriting import EventRewriter, EventStrike
+from refute.wire.samples import CONTENTS, STREAMED, reply
 from refute.wire.sse import SseSplitter, read_event
 from servers.provider import anthropic_events, openai_events
 
@@ -30,11 +33,8 @@ def chunks_of(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(places)]
 
 
-class PassOn:
-    struck = done = False
-
-    def see(self, event) -> list[Step]:
-        return [event.raw]
+class PassOn(EventStrike):
+    pass
 
 
 @given(st.binary(max_size=60) | st.text(alphabet="data: x\r\n", max_size=60).map(str.encode), st.lists(st.integers(0, 99)))
@@ -117,3 +117,54 @@ def pumped(call, fault, **fields) -> tuple[Pump, Switch]:
     pump = Pump(switch)
     pump.watch(codec_of(call), found.awaits.event, decide)
     return pump, switch
+
+
+@given(st.sampled_from(sorted(STREAMED)), st.sampled_from(CONTENTS), st.lists(st.integers(0, 6000), max_size=8))
+def test_every_protocols_stream_survives_any_chunking(protocol, content, cuts):
+    codec, body = codec_named(protocol), reply(protocol, content, stream=True).body
+    whole = codec.splitter().feed(body)
+    splitter = codec.splitter()
+    assert [block for chunk in chunks_of(body, cuts) for block in splitter.feed(chunk)] == whole
+    assert b"".join(whole) + splitter.rest() == body
+
+
+@given(
+    st.sampled_from([name for name, fault in catalogue().items() if fault.family in {"stream", "content", "toolcall", "llm"}]),
+    st.sampled_from(sorted(STREAMED - {"mcp"})),
+    st.lists(st.integers(0, 6000), max_size=6),
+    st.integers(0, 30),
+)
+def test_a_strike_does_the_same_however_the_bytes_arrive(name, protocol, cuts, seed):
+    fault = catalogue()[name]
+    if (struck := preview(fault, protocol, stream=True)) is None:
+        return
+    body = reply(protocol, struck.sample, stream=True).body
+    codec = codec_named(protocol)
+    blocks = codec.splitter().feed(body)
+    start = 0 if fault.awaits is None else next(place for place, block in enumerate(blocks) if fault.awaits.event(codec.event(block)))
+    onward = b"".join(blocks[start:])
+
+    def played(chunks):
+        strike = fault.strike_exchange(struck.call, None, random.Random(seed))
+        if strike.rewrite_stream is None:
+            return None
+        rewriter, steps = strike.rewrite_stream(), []
+        for chunk in chunks:
+            if not rewriter.done:
+                steps += rewriter.feed(chunk)
+        return [step for step in steps + ([] if rewriter.done else rewriter.finish()) if step]
+
+    whole, pieces = played([onward]), played(chunks_of(onward, cuts))
+    if whole is not None and name != "llm.short_body":
+        assert joined(pieces) == joined(whole)
+
+
+def joined(steps):
+    """Bytes next to each other are one step."""
+    found = []
+    for step in steps:
+        if isinstance(step, bytes) and found and isinstance(found[-1], bytes):
+            found[-1] += step
+        else:
+            found.append(step)
+    return found

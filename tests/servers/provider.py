@@ -1,19 +1,20 @@
-"""A small server that speaks OpenAI chat and Anthropic messages byte-exactly, on loopback, in a thread.
+"""A small server that speaks every provider's protocol byte-exactly, on loopback, in a thread.
 
-The model that is asked for says what happens: `text` or `tools` answers; `-gzip` compresses, `-slow` waits 50 ms between
-events, `-error` answers 500.
+The name of the model that is asked for says what happens: with `json` or `tools` in it such an answer, else a text;
+`-gzip` compresses, `-slow` waits 50 ms between events, `-error` answers 500.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gzip
-import json
+import re
 import socket
 import threading
 import time
 import zlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -21,97 +22,37 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-WORDS = ["Your", " order", " A-1", " left", " the", " warehouse", " on", " Monday", ",", " and", " will", " arrive", " soon", "."]
-TEXT = "".join(WORDS)
-ARGUMENTS = {"order_id": "A-1", "with_history": True}
+from refute.wire.samples import answers
+from refute.wire.samples.words import ARGUMENTS, TEXT, WORDS
+
 GAP_S = 0.05
-
-
-def _json(data: object) -> str:
-    return json.dumps(data, separators=(",", ":"))
-
-
-def _openai_head(kind: str) -> dict:
-    return {"id": "chatcmpl-1", "object": kind, "created": 1760000000, "model": "text", "service_tier": "default"}
+_GEMINI = re.compile(r"/models/([^/:]+):(\w+)")
 
 
 def openai_whole(tools: bool) -> bytes:
-    call = {"id": "call_1", "type": "function", "function": {"name": "lookup_order", "arguments": _json(ARGUMENTS)}}
-    message = {"role": "assistant", "content": None, "tool_calls": [call]} if tools else {"role": "assistant", "content": TEXT}
-    choice = {"index": 0, "message": message | {"refusal": None}, "logprobs": None, "finish_reason": "tool_calls" if tools else "stop"}
-    usage = {"prompt_tokens": 9, "completion_tokens": 14, "total_tokens": 23}
-    return _json(_openai_head("chat.completion") | {"choices": [choice], "usage": usage}).encode()
+    return answers.chat("tools" if tools else "text")
 
 
 def openai_events(tools: bool) -> list[bytes]:
-    def chunk(delta: dict, finish: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return f"data: {_json(_openai_head('chat.completion.chunk') | {'choices': [choice]})}\n\n".encode()
-
-    if tools:
-        function = {"name": "lookup_order", "arguments": ""}
-        start = {
-            "role": "assistant",
-            "content": None,
-            "tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}],
-        }
-        text = _json(ARGUMENTS)
-        pieces = [text[place : place + 5] for place in range(0, len(text), 5)]
-        content = [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces]
-    else:
-        start, content = {"role": "assistant", "content": "", "refusal": None}, [{"content": word} for word in WORDS]
-    return [*map(chunk, [start, *content]), chunk({}, "tool_calls" if tools else "stop"), b"data: [DONE]\n\n"]
+    return answers.chat_events("tools" if tools else "text")
 
 
 def anthropic_whole(tools: bool) -> bytes:
-    block = {"type": "tool_use", "id": "toolu_1", "name": "lookup_order", "input": ARGUMENTS} if tools else {"type": "text", "text": TEXT}
-    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "text", "content": [block]}
-    rest = {"stop_reason": "tool_use" if tools else "end_turn", "stop_sequence": None, "usage": {"input_tokens": 9, "output_tokens": 14}}
-    return _json(head | rest).encode()
+    return answers.message("tools" if tools else "text")
 
 
 def anthropic_events(tools: bool) -> list[bytes]:
-    def event(kind: str, **data: object) -> bytes:
-        return f"event: {kind}\ndata: {_json({'type': kind} | data)}\n\n".encode()
-
-    usage = {"input_tokens": 9, "output_tokens": 1}
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "text", "content": [], "stop_reason": None}
-    if tools:
-        block = {"type": "tool_use", "id": "toolu_1", "name": "lookup_order", "input": {}}
-        text = _json(ARGUMENTS)
-        pieces = ["", *(text[place : place + 5] for place in range(0, len(text), 5))]
-        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
-    else:
-        block, deltas = {"type": "text", "text": ""}, [{"type": "text_delta", "text": word} for word in WORDS]
-    reason = {"stop_reason": "tool_use" if tools else "end_turn", "stop_sequence": None}
-    return [
-        event("message_start", message=message | {"stop_sequence": None, "usage": usage}),
-        event("content_block_start", index=0, content_block=block),
-        event("ping"),
-        *(event("content_block_delta", index=0, delta=delta) for delta in deltas),
-        event("content_block_stop", index=0),
-        event("message_delta", delta=reason, usage={"output_tokens": 14}),
-        event("message_stop"),
-    ]
+    return answers.message_events("tools" if tools else "text")
 
 
-class Provider:
-    """The server; `requests` holds what arrived, `unfinished` counts streams whose reader left."""
+class Served:
+    """A Starlette application on a free port, in a thread."""
 
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, dict[str, str], dict]] = []
-        self.unfinished = 0
+    def __init__(self, app: Any, lifespan: str = "off") -> None:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        routes = [
-            Route("/v1/chat/completions", self._openai, methods=["POST"]),
-            Route("/v1/messages", self._anthropic, methods=["POST"]),
-            Route("/v1/models", self._models),
-            Route("/orders/{id}", self._order, methods=["GET", "POST"]),
-        ]
-        config = uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off", loop="asyncio")
-        self._server = uvicorn.Server(config)
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan=lifespan, loop="asyncio"))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 
     def start(self) -> None:
@@ -123,11 +64,25 @@ class Provider:
         self._server.should_exit = True
         self._thread.join(5)
 
-    async def _openai(self, request: Request) -> Response:
-        return await self._answer(request, openai_whole, openai_events)
 
-    async def _anthropic(self, request: Request) -> Response:
-        return await self._answer(request, anthropic_whole, anthropic_events)
+class Provider(Served):
+    """The server; `requests` holds what arrived, `unfinished` counts streams whose reader left."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, dict[str, str], dict]] = []
+        self.unfinished = 0
+        places = {
+            "/v1/chat/completions": "openai.chat",
+            "/v1/responses": "openai.responses",
+            "/v1/embeddings": "openai.embeddings",
+            "/v1/messages": "anthropic.messages",
+            "/{api}/models/{rest:path}": "gemini",
+            "/api/chat": "ollama",
+            "/search": "http",
+        }
+        routes = [Route(path, self._answering(protocol), methods=["POST"]) for path, protocol in places.items()]
+        routes += [Route("/v1/models", self._models), Route("/orders/{id}", self._order, methods=["GET", "POST"])]
+        super().__init__(Starlette(routes=routes))
 
     async def _models(self, request: Request) -> Response:
         self.requests.append((request.url.path, dict(request.headers), {}))
@@ -137,21 +92,29 @@ class Provider:
         self.requests.append((request.url.path, dict(request.headers), {}))
         return JSONResponse({"id": request.path_params["id"], "state": "shipped"})
 
-    async def _answer(self, request: Request, whole, events) -> Response:
-        body = await request.json()
-        self.requests.append((request.url.path, dict(request.headers), body))
-        model = body["model"]
-        tools, packed = model.startswith("tools"), "-gzip" in model
+    def _answering(self, protocol: str) -> Any:
+        async def answer(request: Request) -> Response:
+            body = await request.json()
+            self.requests.append((request.url.path, dict(request.headers), body))
+            found = _GEMINI.search(request.url.path)
+            stream = found[2] == "streamGenerateContent" if found else bool(body.get("stream"))
+            return self._reply(protocol, found[1] if found else str(body.get("model", "")), stream)
+
+        return answer
+
+    def _reply(self, protocol: str, model: str, stream: bool) -> Response:
         if "-error" in model:
             return JSONResponse({"error": {"message": "broken", "type": "server_error"}}, 500)
+        content, packed = next((word for word in ("tools", "json") if word in model), "text"), "-gzip" in model
         headers = {"content-encoding": "gzip"} if packed else {}
-        if body.get("stream"):
-            source = self._stream(events(tools), GAP_S if "-slow" in model else 0.0, packed)
-            return StreamingResponse(source, media_type="text/event-stream", headers=headers)
-        content = whole(tools)
+        if stream:
+            kind = "application/x-ndjson" if protocol == "ollama" else "text/event-stream"
+            source = self._stream(answers.EVENTS[protocol](content), GAP_S if "-slow" in model else 0.0, packed)
+            return StreamingResponse(source, media_type=kind, headers=headers)
+        body = answers.WHOLE[protocol](content)
         if "-broken" in model:
-            return StreamingResponse(iter([content[:20]]), media_type="application/json", headers={"content-length": str(len(content))})
-        return Response(gzip.compress(content) if packed else content, media_type="application/json", headers=headers)
+            return StreamingResponse(iter([body[:20]]), media_type="application/json", headers={"content-length": str(len(body))})
+        return Response(gzip.compress(body) if packed else body, media_type="application/json", headers=headers)
 
     async def _stream(self, events: list[bytes], gap_s: float, packed: bool) -> AsyncIterator[bytes]:
         packer = zlib.compressobj(wbits=31) if packed else None
@@ -165,3 +128,6 @@ class Provider:
             finished = True
         finally:
             self.unfinished += not finished
+
+
+__all__ = ["ARGUMENTS", "TEXT", "WORDS", "Provider", "Served"]

@@ -286,3 +286,39 @@ def test_a_counter_that_is_read_still_counts_right():
         thread.join()
     assert read == sorted(read)
     assert ticks.read() == ticks.read() == 20_000
+
+
+def test_a_user_is_hit_whenever_they_come_again():
+    switch = switch_of(share=0.5, draw="user")
+    hit: dict[str, set[bool]] = {}
+    for number in range(120):
+        context = UnitContext(f"user-{number % 40}/{number}", "treatment")
+        made = [switch.attempt(context, f"call {call}", -1).hit is not None for call in range(3)]
+        hit.setdefault(context.user, set()).update(made)
+        assert (context.hits() == {}) or made[0]
+    assert all(len(seen) == 1 for seen in hit.values())
+    assert 8 < sum(seen == {True} for seen in hit.values()) < 32
+    assert switch.landing().eligible == 40
+
+
+def test_a_user_in_both_arms_is_hit_in_treatment_only():
+    switch = switch_of(share=1.0, draw="user")
+    arms = {arm: switch.attempt(UnitContext("ada/1", arm), "call", -1).hit for arm in ("treatment", "control")}
+    assert arms["treatment"] is not None
+    assert arms["control"] is None
+    assert (switch.landing().eligible, switch.landing().control_eligible) == (1, 1)
+
+
+def test_only_the_turn_that_is_named_is_hit(unit):
+    switch = switch_of(turn=3)
+    made = [switch.attempt(unit, f"call {number}", -1).hit is not None for number in range(5)]
+    assert made == [False, False, True, False, False]
+    assert (switch.landing().eligible, unit.eligible()) == (1, {"llm": 1})
+
+
+def test_a_retry_of_another_turn_is_not_counted_as_the_next_turn(unit):
+    switch = switch_of(turn=2)
+    first = switch.attempt(unit, "call", -1)
+    first.ended(failed=True)
+    assert switch.attempt(unit, "call", -1).hit is None
+    assert switch.attempt(unit, "another", -1).hit is not None

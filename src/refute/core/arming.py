@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from refute.core.lease import Lease
 from refute.core.system import Component
 
-Draw = Literal["call", "attempt", "burst", "conversation"]
+Draw = Literal["call", "attempt", "burst", "conversation", "user"]
 RollbackKind = Literal["expiring", "journalled"]
 
 
@@ -22,9 +22,11 @@ class Arming:
         fault: name in the catalogue, `family.kind`.
         magnitude: in the fault's own unit, None where it has none.
         share: probability in [0, 1] that an eligible draw is hit.
-        draw: what is drawn: a logical call (its retries see the same), each attempt, a burst or a conversation.
+        draw: what is drawn: a logical call (its retries see the same), each attempt, a burst, a conversation (a unit with all its
+            calls) or a user (all units of one case).
         cohort: share of units in treatment, in [0, 1].
         seed: same seed, same faults.
+        turn: which of a unit's calls can be hit, from 1, counting those that the fault could hit; 0 for any.
     """
 
     component: Component
@@ -34,6 +36,7 @@ class Arming:
     draw: Draw = "call"
     cohort: float = 0.5
     seed: int = 0
+    turn: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""

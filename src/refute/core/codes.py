@@ -86,6 +86,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         "The intent states no environment of that name.",
         "Name one that stands under `environments`, or add it there.",
     ),
+    "FAMILY-UNKNOWN": (
+        "Unknown family of faults",
+        "The family is what stands before the dot in a fault's name; no fault in the catalogue has this one.",
+        "Name one of those in the message, or list everything: `refute faults`.",
+    ),
     "FAULT-TWICE": (
         "Two faults have one name",
         "An installed package adds a fault under a name that is taken; it would be unclear which one a belief means.",

@@ -48,6 +48,11 @@ class UnitContext:
         self._lock = threading.Lock()
         self._counts: dict[tuple[Count, str], int] = {}
 
+    @property
+    def user(self) -> str:
+        """Return whose unit it is: a case stands for a user, and its repeats are the same user coming again."""
+        return self.key.partition("/")[0]
+
     def saw_eligible(self, component: str) -> None:
         """Note a call that the armed fault could hit; in control too."""
         self._count("eligible", component)

@@ -104,6 +104,7 @@ class When:
         share: probability that an eligible draw is hit, in [0, 1].
         draw: what is drawn.
         uncontrolled: whether it is agreed that every unit of the injection sees it.
+        turn: which of a unit's calls can be hit, from 1; 0 for any.
     """
 
     fault: str
@@ -112,6 +113,7 @@ class When:
     share: float = 1.0
     draw: Draw = "call"
     uncontrolled: bool = False
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def aim(intent: Intent, belief: Belief, seed: int) -> Arming:
         raise refuse("BLAST-NEVER", f"{when.target} is off limits", where=belief.where, next="see blast_radius.never")
     component = intent.system.components[when.target]
     cohort = 1.0 if fault.whole else intent.blast_radius.cohort
-    return Arming(component, when.fault, magnitude, when.share, when.draw, cohort, seed)
+    return Arming(component, when.fault, magnitude, when.share, when.draw, cohort, seed, when.turn)
 
 
 def repeated(experiment: Experiment) -> Experiment:

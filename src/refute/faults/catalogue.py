@@ -10,7 +10,10 @@ from importlib.metadata import entry_points
 from refute.core.errors import refuse
 from refute.faults.spec import Fault
 
-_FAMILIES: tuple[str, ...] = ("llm", "stream", "content", "toolcall", "tool", "retriever", "process", "network", "disk")
+_FAMILIES: tuple[str, ...] = (
+    "llm", "stream", "content", "toolcall", "tool", "mcp", "retriever", "embedder", "store", "agent", "guardrail", "serving",
+    "process", "network", "disk",
+)  # fmt: skip
 
 
 @cache

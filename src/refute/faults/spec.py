@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from refute.core.arming import Draw
 from refute.core.system import ComponentKind, Hazard
 from refute.wire.events import Answer, StreamEvent
-from refute.wire.exchange import Call, PythonCall, PythonStrike, Strike
+from refute.wire.exchange import Call, PythonCall, PythonStrike, Reply, Strike
+from refute.wire.protocol import Codec
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,19 @@ class Awaits:
     Attributes:
         answer: says whether a whole answer has it; None where a reply that is no stream is never eligible.
         event: says whether a streamed event has it; None where a stream is never eligible.
+        reply: says it of a whole reply that is no answer of a model; None as for `answer`.
     """
 
     answer: Callable[[Answer], bool] | None = None
     event: Callable[[StreamEvent], bool] | None = None
+    reply: Callable[[Call, Reply], bool] | None = None
+
+    def has(self, codec: Codec, call: Call, reply: Reply) -> bool:
+        """Say whether a whole reply has what is awaited."""
+        if self.reply is not None and self.reply(call, reply):
+            return True
+        answer = None if self.answer is None else codec.answer(reply)
+        return answer is not None and self.answer is not None and self.answer(answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,7 @@ class Fault:
         source: where this failure has been seen.
         magnitude: None where there is no "how hard".
         typical_share: share of calls hit in the field, in [0, 1].
+        typical_draw: what is drawn in the field: each call, or a conversation or a user with all their calls.
         strike_exchange: for faults on HTTP: (call, magnitude, rng) to a strike, None where this call is not eligible.
             Pure, and called once per hit.
         matches_exchange: whether the fault could hit this call; called for every call, in every arm. None: any call.
@@ -101,6 +113,7 @@ class Fault:
     undone_by: str = "the lease: revoked or expired, the next call goes through untouched"
     magnitude: Magnitude | None = None
     typical_share: float = 1.0
+    typical_draw: Draw = "call"
     strike_exchange: Callable[[Call, float | None, random.Random], Strike] | None = None
     matches_exchange: Callable[[Call], bool] | None = None
     awaits: Awaits | None = None
@@ -118,6 +131,24 @@ class Fault:
     def family(self) -> str:
         """Return the part of the name before the dot."""
         return self.name.partition(".")[0]
+
+    def objection(self, kind: ComponentKind, magnitude: float | None) -> str:
+        """Say why it cannot strike a component so, or return "".
+
+        Args:
+            kind: of the component.
+            magnitude: in the fault's unit, None for its typical one.
+        """
+        if kind not in self.kinds:
+            return f"{self.name} does not apply to a component of kind {kind}"
+        if magnitude is None:
+            return ""
+        if self.magnitude is None:
+            return f"{self.name} has no magnitude"
+        scale = self.magnitude
+        if scale.low <= magnitude <= scale.high:
+            return ""
+        return f"magnitude {magnitude:g} {scale.unit} is outside {scale.low:g} to {scale.high:g} {scale.unit}"
 
 
 Seam = Literal["exchange", "python", "process", "port", "directory"]

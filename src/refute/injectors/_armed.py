@@ -18,8 +18,12 @@ from refute.injectors.sublease import Sublease
 from refute.injectors.switch import Switch
 from refute.wire.exchange import UNCHANGED, PythonCall, PythonStrike
 
-Script = Generator[float | None, Any, Any]
-"""A strike as steps: seconds to wait (answered with whether they all passed) or None to call the function (answered with its result)."""
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+"""Positional arguments, and those by keyword."""
+
+Script = Generator[float | Arguments | None, Any, Any]
+"""A strike as steps: seconds to wait (answered with whether they all passed), or None to call the function, or arguments to call it with
+(answered with its result)."""
 
 
 class Begun:
@@ -81,7 +85,7 @@ class Armed:
         if unit is None:
             return None
         if self.memory.size:
-            call = replace(call, earlier=self.memory.others(identity))
+            call = replace(call, earlier=self.memory.others(identity), first=self.memory.first(identity))
         if self._fault.matches_python is not None and not self._fault.matches_python(call):
             self._miss("calls could not be hit by this fault, or not yet")
             return Begun(self, identity, None, None)
@@ -138,10 +142,15 @@ class Armed:
         if strike.raises is not None and not strike.call_first:
             self._switch.delivered(hit, strike.effect)
             raise strike.raises
+        if strike.instead is not None:
+            self._switch.delivered(hit, strike.effect)
+            return strike.instead()
+        if strike.twice:
+            yield None
         if strike.raises is None and strike.rewrite is None:
             attempt.ended(failed=False)
             self._switch.delivered(hit, strike.effect)
-        result = yield None
+        result = yield strike.arguments
         if strike.hold_after_s > 0 and not (yield strike.hold_after_s):
             attempt.ended(failed=False)
             return result
@@ -169,12 +178,13 @@ class Armed:
             self._missed[what] += 1
 
 
-def play(script: Script, call: Callable[[], Any], wait: Callable[[float], bool]) -> Any:
+def play(script: Script, call: Callable[[Arguments | None], Any], arguments: Arguments | None, wait: Callable[[float], bool]) -> Any:
     """Run a script in this thread.
 
     Args:
         script: from `Armed.script`.
-        call: calls the function.
+        call: calls the function with what it is given, or, given None, with the caller's arguments.
+        arguments: what a fault further out passes on in the place of the caller's.
         wait: holds the call.
     """
     answer: Any = None
@@ -183,10 +193,15 @@ def play(script: Script, call: Callable[[], Any], wait: Callable[[float], bool])
             step = script.send(answer)
         except StopIteration as end:
             return end.value
-        answer = call() if step is None else wait(step)
+        answer = wait(step) if isinstance(step, float | int) else call(arguments if step is None else step)
 
 
-async def play_async(script: Script, call: Callable[[], Awaitable[Any]], wait: Callable[[float], Awaitable[bool]]) -> Any:
+async def play_async(
+    script: Script,
+    call: Callable[[Arguments | None], Awaitable[Any]],
+    arguments: Arguments | None,
+    wait: Callable[[float], Awaitable[bool]],
+) -> Any:
     """Do what `play` does for a coroutine function."""
     answer: Any = None
     while True:
@@ -194,7 +209,7 @@ async def play_async(script: Script, call: Callable[[], Awaitable[Any]], wait: C
             step = script.send(answer)
         except StopIteration as end:
             return end.value
-        answer = await (call() if step is None else wait(step))
+        answer = await (wait(step) if isinstance(step, float | int) else call(arguments if step is None else step))
 
 
 def _why_nothing(function: str, unattributed: int) -> str:

@@ -32,6 +32,11 @@ class Memory:
         with self._lock:
             return tuple(answer for known, answer in self._answers.items() if known != identity)
 
+    def first(self, identity: Hashable) -> tuple[Any, ...]:
+        """Return the first answer to these arguments, in a tuple; an empty one where there is none."""
+        with self._lock:
+            return (self._answers[identity],) if identity in self._answers else ()
+
     def keep(self, identity: Hashable, answer: Any) -> None:
         """Keep a copy of an answer, unless it says nothing, cannot be copied, or enough is known."""
         if identity in self._answers or len(self._answers) >= self.size or _says_nothing(answer):

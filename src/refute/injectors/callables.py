@@ -12,7 +12,7 @@ from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.errors import refuse
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
-from refute.injectors._armed import Armed, Begun, play, play_async
+from refute.injectors._armed import Arguments, Armed, Begun, play, play_async
 from refute.injectors._memory import identity_of_arguments
 from refute.injectors._targets import MISSING, Site, Target, UnresolvedError, resolve, sites_of
 from refute.wire.exchange import PythonCall
@@ -41,11 +41,7 @@ class CallablesInjector:
             return f"component {component.name!r} names no python function"
         if fault is None or fault.strike_python is None:
             return f"{arming.fault} is not a fault of Python functions"
-        if component.kind not in fault.kinds:
-            return f"{arming.fault} does not apply to a {component.kind}"
-        if (scale := fault.magnitude) is not None and arming.magnitude is not None and not scale.low <= arming.magnitude <= scale.high:
-            return f"magnitude {arming.magnitude:g} {scale.unit} is outside {scale.low:g} to {scale.high:g} {scale.unit}"
-        return ""
+        return fault.objection(component.kind, arming.magnitude)
 
     def prepare(self, arming: Arming) -> Handle:
         """Make the handle.
@@ -164,15 +160,15 @@ def _wrapper_sync(patch: _Patch) -> Callable[..., Any]:
         if not begun:
             return function(*args, **kwargs)
 
-        def call() -> Any:
-            result = function(*args, **kwargs)
+        def call(other: Arguments | None = None) -> Any:
+            result = function(*args, **kwargs) if other is None else function(*other[0], **other[1])
             for one in begun:
                 one.answered(result)
             return result
 
         for one in reversed(begun):
             if one.script is not None:
-                call = functools.partial(play, one.script, call, one.armed.wait)
+                call = functools.partial(_played, one, call)
         try:
             return call()
         except BaseException:
@@ -192,15 +188,15 @@ def _wrapper_async(patch: _Patch) -> Callable[..., Any]:
         if not begun:
             return await function(*args, **kwargs)
 
-        async def call() -> Any:
-            result = await function(*args, **kwargs)
+        async def call(other: Arguments | None = None) -> Any:
+            result = await (function(*args, **kwargs) if other is None else function(*other[0], **other[1]))
             for one in begun:
                 one.answered(result)
             return result
 
         for one in reversed(begun):
             if one.script is not None:
-                call = functools.partial(play_async, one.script, call, one.armed.wait_async)
+                call = functools.partial(_played_async, one, call)
         try:
             return await call()
         except BaseException:
@@ -209,6 +205,16 @@ def _wrapper_async(patch: _Patch) -> Callable[..., Any]:
             raise
 
     return armed_call
+
+
+def _played(begun: Begun, call: Callable[[Arguments | None], Any], other: Arguments | None = None) -> Any:
+    assert begun.script is not None
+    return play(begun.script, call, other, begun.armed.wait)
+
+
+async def _played_async(begun: Begun, call: Callable[[Arguments | None], Any], other: Arguments | None = None) -> Any:
+    assert begun.script is not None
+    return await play_async(begun.script, call, other, begun.armed.wait_async)
 
 
 def _begun(patch: _Patch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Begun]:

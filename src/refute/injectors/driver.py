@@ -1,6 +1,6 @@
 """Carries a fault out on one HTTP exchange, without I/O: an adapter (sync, async, a proxy) does what this script asks for.
 
-The script is a generator. It yields `Hold`, `ASK` and `READ`, is sent what came of them, and returns how to answer.
+The script is a generator. It yields `Hold`, `Send`, `ASK` and `READ`, is sent what came of them, and returns how to answer.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from refute.core.context import UnitContext
 from refute.faults.spec import Fault
 from refute.injectors._calls import Attempt, Hit
 from refute.injectors.switch import Switch
+from refute.wire import framing
 from refute.wire.codec import Codec, recognise
 from refute.wire.exchange import FRAMING, Failure, Headers, Pause, Reply, Request, Step, StreamRewriter, Strike, without
-from refute.wire.sse import SseSplitter
 
 
 class View(Protocol):
@@ -64,6 +64,13 @@ class Hold:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this request on in the place of the caller's; send back what `ASK` does."""
+
+    request: Request
+
+
 class Do(Enum):
     """What else a script asks of its adapter."""
 
@@ -73,7 +80,7 @@ class Do(Enum):
 
 ASK, READ = Do.ASK, Do.READ
 
-Script = Generator[Hold | Do, Any, "Reply | Failure | Pump | None"]
+Script = Generator[Hold | Send | Do, Any, "Reply | Failure | Pump | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +123,10 @@ def script(aim: Aim, view: View) -> Script | Attempt | None:
     return attempt if attempt.hit is None else _hit(aim, view, attempt, attempt.hit)
 
 
-def _missed(attempt: Attempt) -> Script:
+def _missed(attempt: Attempt, ask: Do | Send = ASK) -> Script:
     """Pass the exchange on; note whether it failed by itself."""
     try:
-        head = yield ASK
+        head = yield ask
     except BaseException:
         attempt.ended(failed=True)
         raise
@@ -141,11 +148,14 @@ def _hit(aim: Aim, view: View, attempt: Attempt, hit: Hit) -> Script:
     if strike.instead is not None:
         aim.switch.delivered(hit, strike.effect)
         return strike.instead
+    if strike.twice:
+        yield ASK
+        yield READ
     if strike.rewrite_reply is not None or strike.rewrite_stream is not None:
-        head = yield ASK
+        head = yield ASK if strike.request is None else Send(strike.request)
         return (yield from _rewritten(aim, head, hit, strike))
     aim.switch.delivered(hit, strike.effect)
-    return (yield from _missed(attempt))
+    return (yield from _missed(attempt, ASK if strike.request is None else Send(strike.request)))
 
 
 def _hold(aim: Aim, view: View, hit: Hit, strike: Strike) -> Generator[Hold, bool, Failure | None]:
@@ -165,13 +175,11 @@ def _hold(aim: Aim, view: View, hit: Hit, strike: Strike) -> Generator[Hold, boo
 
 def _rewritten(aim: Aim, head: Head, hit: Hit, strike: Strike) -> Script:
     """Change a reply that came from upstream, as a stream or whole."""
-    if is_stream(head):
-        if strike.rewrite_stream is None:
-            return None
+    if strike.rewrite_stream is not None and (is_stream(head) or strike.rewrite_reply is None):
         pump = Pump(aim.switch)
         pump.strike(hit, strike)
         return pump
-    if strike.rewrite_reply is None:
+    if strike.rewrite_reply is None or (is_stream(head) and not strike.gather):
         return None
     reply: Reply = yield READ
     return _changed(aim, reply, hit, strike)
@@ -180,8 +188,11 @@ def _rewritten(aim: Aim, head: Head, hit: Hit, strike: Strike) -> Script:
 def _changed(aim: Aim, reply: Reply, hit: Hit, strike: Strike) -> Reply | None:
     if strike.rewrite_reply is None or not aim.switch.lease.lasts():
         return None
+    changed = strike.rewrite_reply(reply)
+    if changed is reply:
+        return None
     aim.switch.delivered(hit, strike.effect)
-    return strike.rewrite_reply(reply)
+    return changed
 
 
 def _on_reply(aim: Aim, view: View, unit: UnitContext) -> Script:
@@ -205,11 +216,10 @@ def _on_reply(aim: Aim, view: View, unit: UnitContext) -> Script:
         pump = Pump(aim.switch)
         pump.watch(codec, awaits.event, decide)
         return pump
-    if awaits.answer is None:
+    if awaits.answer is None and awaits.reply is None:
         return None
     reply: Reply = yield READ
-    answer = codec.answer(reply)
-    if answer is None or not awaits.answer(answer):
+    if not awaits.has(codec, recognise(view.request())[1], reply):
         return None
     decided = decide()
     return None if decided is None else _changed(aim, reply, *decided)
@@ -222,8 +232,8 @@ def _strike(aim: Aim, view: View, hit: Hit) -> Strike | None:
 
 
 def is_stream(head: Head) -> bool:
-    """Say whether a reply is a stream of server-sent events."""
-    return head.content_type.startswith("text/event-stream")
+    """Say whether a reply comes event by event."""
+    return framing.is_stream(head.content_type)
 
 
 class Pump:
@@ -238,7 +248,7 @@ class Pump:
     def __init__(self, switch: Switch) -> None:
         """Start by passing everything on."""
         self._switch = switch
-        self._splitter: SseSplitter | None = None
+        self._splitter: framing.Splitter | None = None
         self._rewriter: StreamRewriter | None = None
         self._hit: Hit | None = None
         self._effect = ""
@@ -251,7 +261,7 @@ class Pump:
 
     def watch(self, codec: Codec, awaited: Callable[[Any], bool], decide: Callable[[], tuple[Hit, Strike] | None]) -> None:
         """Pass events on until the awaited one, and decide then."""
-        self._splitter, self._codec, self._awaited, self._decide = SseSplitter(), codec, awaited, decide
+        self._splitter, self._codec, self._awaited, self._decide = codec.splitter(), codec, awaited, decide
 
     @property
     def done(self) -> bool:
@@ -281,7 +291,7 @@ class Pump:
             self._delivered = True
             self._switch.delivered(self._hit, self._effect)
 
-    def _watch(self, splitter: SseSplitter, chunk: bytes) -> list[Step]:
+    def _watch(self, splitter: framing.Splitter, chunk: bytes) -> list[Step]:
         blocks = splitter.feed(chunk)
         for place, block in enumerate(blocks):
             if self._awaited(self._codec.event(block)):

@@ -39,7 +39,7 @@ class _Armed:
         self.lease = Sublease(lease)
         fault, switch = catalogue()[arming.fault], Switch(arming, self.lease, identify=identity_of)
         self.aim = Aim(fault, arming.magnitude, switch)
-        by_draw_alone = arming.draw == "call" and fault.awaits is None and fault.matches_exchange is None
+        by_draw_alone = arming.draw == "call" and not arming.turn and fault.awaits is None and fault.matches_exchange is None
         self.missed: Callable[[Any], UnitContext | None] = switch.missed if by_draw_alone else _cannot_tell
         self.failed = switch.failed
 
@@ -198,8 +198,8 @@ def _objections(arming: Arming) -> Iterator[str]:
         return
     if "exchange" not in seams(fault):
         yield f"{fault.name} does not act on HTTP exchanges"
-    if component.kind not in fault.kinds:
-        yield f"{fault.name} does not apply to a component of kind {component.kind}"
+    if objection := fault.objection(component.kind, arming.magnitude):
+        yield objection
     if not component.endpoint and component.kind != "llm":
         yield f"component {component.name} has no endpoint by which to know its calls"
     if arming.draw == "burst":

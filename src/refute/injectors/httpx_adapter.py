@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from refute.core.lease import Lease
-from refute.injectors.driver import ASK, Do, Head, Hold, Pump, Script, limit_pause, unpacked
+from refute.injectors.driver import ASK, Do, Head, Hold, Pump, Script, Send, limit_pause, unpacked
 from refute.wire.codec import Codec, recognise_head
 from refute.wire.exchange import Failure, Headers, Pause, Reply, Request
 from refute.wire.request import RETRY_COUNT, attempt_number
@@ -172,12 +172,12 @@ class _Exchange:
         self._response: Any = None
         self._raw: bytes | None = None
 
-    def done(self, command: Hold | Do, ask: Callable[[Any], Any]) -> Any:
+    def done(self, command: Hold | Send | Do, ask: Callable[[Any], Any]) -> Any:
         """Do what the script asks for and return what came of it."""
         if isinstance(command, Hold):
             return not self._lease.wait_revoked(command.seconds)
-        if command is ASK:
-            self._response = ask(self._request)
+        if command is ASK or isinstance(command, Send):
+            self._response = ask(self._to_send(command))
             return _head(self._response)
         try:
             self._raw = b"".join(self._response.stream)
@@ -185,18 +185,27 @@ class _Exchange:
             self._response.stream.close()
         return self._adapter.decoded(self._response, self._raw)
 
-    async def done_async(self, command: Hold | Do, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def done_async(self, command: Hold | Send | Do, ask: Callable[[Any], Awaitable[Any]]) -> Any:
         """Do what `done` does, without blocking the event loop."""
         if isinstance(command, Hold):
             return not await self._lease.wait_revoked_async(command.seconds, self._adapter.sleep)
-        if command is ASK:
-            self._response = await ask(self._request)
+        if command is ASK or isinstance(command, Send):
+            self._response = await ask(self._to_send(command))
             return _head(self._response)
         try:
             self._raw = b"".join([chunk async for chunk in self._response.stream])
         finally:
             await self._response.stream.aclose()
         return self._adapter.decoded(self._response, self._raw)
+
+    def _to_send(self, command: Send | Do) -> Any:
+        self._raw = None
+        if not isinstance(command, Send):
+            return self._request
+        request, own = command.request, self._request
+        return self._adapter.library.Request(
+            request.method, request.url, headers=list(request.headers), content=request.body, extensions=own.extensions
+        )
 
     def answer(self, result: Any, stream: type) -> Any:
         """Return the script's result as the library's response, or raise it."""

@@ -77,6 +77,7 @@ class Switch:
         self._unattributed = Ticks()
         self._injected = {"treatment": 0, "control": 0}
         self._effect: Counter[str] = Counter()
+        self._users: dict[tuple[str, str], Drawn] = {}
         self.missed = self._glance()
 
     def _glance(self) -> Callable[[Any], UnitContext | None]:
@@ -158,6 +159,8 @@ class Switch:
         with self._lock:
             seen = self._seen(unit)
             call = seen.call(identity, number)
+            if not self._in_turn(unit, seen, call):
+                return Attempt(call, None)
             drawn = call.drawn or self._draw(unit, seen, call)
         hit = None
         if drawn.hit:
@@ -179,7 +182,7 @@ class Switch:
             first, hit.drawn.delivered = not hit.drawn.delivered, True
             if first:
                 self._injected[hit.unit.arm] += 1
-        if first:
+        if first or self.arming.draw == "user":
             hit.unit.saw_hit(self.component)
 
     def landing(self) -> Landing:
@@ -223,24 +226,38 @@ class Switch:
     def _draw(self, unit: UnitContext, seen: Seen, call: LogicalCall) -> Drawn:
         """Draw, count, and keep the result for whatever else it covers."""
         draw = self.arming.draw
-        if draw == "conversation" and seen.conversation is not None:
+        if seen.conversation is not None:
             return seen.conversation
         unit.saw_eligible(self.component)
-        self._eligible[unit.arm].tick()
         came_up = self._comes_up(unit, seen, call)
         if came_up:
             unit.saw_drawn(self.component)  # in control too, so that the same units can be compared
-        drawn = Drawn(hit=came_up and unit.arm == "treatment")
+        drawn = self._users.get((unit.arm, unit.user)) if draw == "user" else None
+        if drawn is None:
+            self._eligible[unit.arm].tick()
+            drawn = Drawn(hit=came_up and unit.arm == "treatment")
         if draw == "call":
             call.drawn = drawn
-        elif draw == "conversation":
+        elif draw in {"conversation", "user"}:
             seen.conversation = drawn
+        if draw == "user":
+            self._users[unit.arm, unit.user] = drawn
         return drawn
+
+    def _in_turn(self, unit: UnitContext, seen: Seen, call: LogicalCall) -> bool:
+        """Say whether a call is the one that can be hit; any, where no turn is named."""
+        if not self.arming.turn or call.ordinal == self.arming.turn - 1:
+            return True
+        if call.ordinal >= 0 and call.tries == 0:
+            seen.number(unit, call.ordinal)  # numbers are drawn for one call after the other
+        return False
 
     def _comes_up(self, unit: UnitContext, seen: Seen, call: LogicalCall) -> bool:
         """Draw, whatever the unit's arm."""
         if self.arming.draw == "call":
             return self._draws.hits(seen.number(unit, call.ordinal))
+        if self.arming.draw == "user":
+            return uniform(self.arming.seed, "hit", "user", unit.user, self.component) < self.arming.share
         place = "" if self.arming.draw == "conversation" else f"{call.ordinal}\x1f{call.tries}"
         return uniform(self.arming.seed, "hit", unit.key, self.component, self.arming.draw, place) < self.arming.share
 

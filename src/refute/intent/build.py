@@ -118,7 +118,7 @@ def _belief(about: shapes.BeliefShape, where: str, owner: str, units: dict[str, 
     return Belief(
         id=about.id,
         claim=about.claim,
-        when=When(when.fault, when.target, magnitude, when.share, cast("Draw", when.draw), when.uncontrolled),
+        when=When(when.fault, when.target, magnitude, when.share, cast("Draw", when.draw), when.uncontrolled, when.turn or 0),
         then=about.then,
         confidence=about.confidence,
         decides=about.decides or "",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from refute.core.errors import refuse
-from refute.core.intent import Belief, Intent
+from refute.core.intent import Belief, Intent, When
 
 _LOOKS_LIKE_PATH = re.compile(r"[/\\*]|\.[A-Za-z][A-Za-z0-9]{0,6}$")
 _IGNORED_FOLDERS = frozenset({"__pycache__", "node_modules"})
@@ -39,11 +39,19 @@ def fingerprint(intent: Intent, belief: Belief) -> dict[str, str]:
         "workload": workload,
         "indicator": asdict(intent.indicators[belief.then.indicator]),
         "criterion": [belief.then.text, belief.among],
-        "fault": asdict(belief.when),
+        "fault": _stated(belief.when),
         "component": target.to_json(),
     }
     found |= {name: _digest(json.dumps(part, sort_keys=True).encode()) for name, part in parts.items()}
     return found | {"cases": _hash_path(intent.workload.cases, belief.where)}
+
+
+def _stated(when: When) -> dict[str, Any]:
+    """Return the fault as stated; a turn only where there is one, as beliefs of before had none."""
+    stated = asdict(when)
+    if not when.turn:
+        del stated["turn"]
+    return stated
 
 
 def missing_path(folder: Path, name: str) -> bool:

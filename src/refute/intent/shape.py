@@ -213,8 +213,14 @@ class WhenShape(Part):
     target: Text = Field(description="Component that it strikes.")
     magnitude: MagnitudeText | None = Field(default=None, description="How hard, in the fault's unit; its typical one where not stated.")
     share: PositiveShare = Field(default=1.0, description="Probability that a draw is hit.")
-    draw: Annotated[str, Words("call", "attempt", burst="faults in bursts", conversation="conversations of several turns")] = Field(
-        default="call", description="What is drawn: a call with its retries, or each attempt."
+    draw: Annotated[str, Words("call", "attempt", "conversation", "user", burst="faults in bursts")] = Field(
+        default="call",
+        description="What is drawn: a call with its retries, each attempt, a conversation with all its calls, or a user: all "
+        "conversations of one case.",
+    )
+    turn: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Which of a conversation's calls can be hit, from 1, of those that the fault could hit; any where not stated.",
     )
     uncontrolled: bool = Field(default=False, description="Agreed: the fault strikes the whole component, so every unit sees it.")
 

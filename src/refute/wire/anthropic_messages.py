@@ -7,9 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from refute.wire.events import Answer, ErrorDetail, ErrorKind, Finish, StreamEvent, ToolDelta
-from refute.wire.exchange import Call, Reply, Request, replace_body
-from refute.wire.request import attempt_of, json_object, wants_stream
+from refute.wire.events import Answer, Edit, ErrorDetail, ErrorKind, Finish, StreamEvent, ToolDelta
+from refute.wire.exchange import Reply, Request
+from refute.wire.protocol import Codec, of_json
+from refute.wire.request import json_object, with_body
+from refute.wire.shapes import entries_within, mapping, mappings, number, string, with_usage
 from refute.wire.sse import compact, read_event, read_json, write_event
 
 _FINISH: dict[str, Finish] = {
@@ -43,20 +45,16 @@ _ERRORS: dict[ErrorKind, tuple[int, str, str]] = {
 }
 
 
-class AnthropicMessages:
+class AnthropicMessages(Codec):
     """The codec."""
 
     protocol = "anthropic.messages"
+    weaker = (("claude-opus", "claude-haiku-4-5"), ("claude-sonnet", "claude-haiku-4-5"), ("claude-3", "claude-3-haiku-20240307"))
 
     def operation(self, method: str, path: str, header: Callable[[str], str]) -> str:
         """See `Codec.operation`."""
         named = method == "POST" and path.endswith("/messages")
         return "chat" if named and (path.endswith("/v1/messages") or header("anthropic-version")) else ""
-
-    def call(self, request: Request) -> Call:
-        """See `Codec.call`."""
-        body = json_object(request.body)
-        return Call(self.protocol, "chat", wants_stream(body), str(body.get("model", "")), attempt_of(request), request)
 
     def error(self, detail: ErrorDetail) -> Reply:
         """See `Codec.error`."""
@@ -81,6 +79,10 @@ class AnthropicMessages:
         """See `Codec.terminal_event`."""
         return write_event({"type": "message_stop"}, "message_stop")
 
+    def keepalive(self) -> bytes:
+        """See `Codec.keepalive`."""
+        return write_event({"type": "ping"}, "ping")
+
     def event(self, block: bytes) -> StreamEvent:
         """See `Codec.event`."""
         _, text = read_event(block)
@@ -90,80 +92,122 @@ class AnthropicMessages:
         match data.get("type"):
             case "content_block_start" | "content_block_delta" | "content_block_stop":
                 return _block_event(block, data)
+            case "message_start":
+                message = mapping(data.get("message"))
+                return StreamEvent(block, data, usage="usage" in message, model=string(message.get("model")))
             case "message_delta":
-                reason = _mapping(data.get("delta")).get("stop_reason")
+                reason = mapping(data.get("delta")).get("stop_reason")
                 finish: Finish = _FINISH.get(reason, "other") if reason else ""
                 return StreamEvent(block, data, finish=finish, usage="usage" in data)
             case other:
-                return StreamEvent(block, data, usage=other == "message_start", terminal=other == "message_stop", error=other == "error")
+                return StreamEvent(block, data, terminal=other == "message_stop", error=other == "error")
 
-    def edit_event(
-        self, event: StreamEvent, *, text: str | None = None, tools: tuple[ToolDelta, ...] | None = None, finish: Finish = ""
-    ) -> bytes:
+    def edit_event(self, event: StreamEvent, edit: Edit) -> bytes:
         """See `Codec.edit_event`."""
-        data = dict(event.data)
-        delta = dict(_mapping(data.get("delta")))
-        if text is not None and "text" in delta:
-            delta["text"] = text
-        if tools and "partial_json" in delta:
-            delta["partial_json"] = tools[0].arguments
-        if finish and delta.get("stop_reason"):
-            delta |= {"stop_reason": _REASON[finish], "stop_sequence": None}
-        if delta:
-            data["delta"] = delta
+        data = with_usage(event.data, "usage", edit.usage)
+        if "message" in data:
+            data = data | {"message": _with_fields(mapping(data["message"]), edit)}
+        if delta := mapping(data.get("delta")):
+            data = data | {"delta": _with_delta(delta, edit)}
+        if edit.tools and (block := mapping(data.get("content_block"))).get("type") == "tool_use":
+            data = data | {"content_block": _with_call(block, edit.tools[0])}
         return write_event(data, str(data.get("type", "")))
+
+    def add_tool(self, before: StreamEvent, tool: ToolDelta) -> bytes:
+        """See `Codec.add_tool`."""
+        del before
+        block = {"type": "tool_use", "id": tool.id, "name": tool.name, "input": {}}
+        events: tuple[dict[str, Any], ...] = (
+            {"type": "content_block_start", "index": tool.index, "content_block": block},
+            {"type": "content_block_delta", "index": tool.index, "delta": {"type": "input_json_delta", "partial_json": tool.arguments}},
+            {"type": "content_block_stop", "index": tool.index},
+        )
+        return b"".join(write_event(event, str(event["type"])) for event in events)
 
     def answer(self, reply: Reply) -> Answer | None:
         """See `Codec.answer`."""
         data = read_json(reply.body)
         if not isinstance(data, dict) or data.get("type") != "message":
             return None
-        blocks = _blocks(data)
+        blocks = mappings(data.get("content"))
         tools = tuple(
-            ToolDelta(number, str(block.get("id", "")), str(block.get("name", "")), compact(block["input"]) if block.get("input") else "")
+            ToolDelta(number, string(block.get("id")), string(block.get("name")), compact(block["input"]) if block.get("input") else "")
             for number, block in enumerate(blocks)
             if block.get("type") == "tool_use"
         )
         reason = data.get("stop_reason")
-        return Answer("".join(map(_text, blocks)), tools, _FINISH.get(reason, "other") if reason else "", data)
+        text = "".join(string(block.get("text")) for block in blocks)
+        return Answer(text, tools, _FINISH.get(reason, "other") if reason else "", data)
 
-    def edit_answer(
-        self, reply: Reply, answer: Answer, *, text: str | None = None, tools: tuple[ToolDelta, ...] | None = None, finish: Finish = ""
-    ) -> Reply:
-        """See `Codec.edit_answer`.
+    def edit_answer(self, reply: Reply, answer: Answer, edit: Edit) -> Reply:
+        """See `Codec.edit_answer`; of arguments that are no whole JSON, the entries that are complete (see `entries_within`)."""
+        blocks = mappings(answer.data.get("content"))
+        if edit.text is not None:
+            blocks = _with_text(blocks, edit.text)
+        if edit.tools is not None:
+            blocks = _with_calls(blocks, edit.tools)
+        return of_json(reply, _with_fields(answer.data, edit) | {"content": blocks})
 
-        A whole answer holds arguments as an object, never as text, so that text which is no JSON object becomes the
-        object of those entries that are complete in it: what a server that parses leniently would send.
-        """
-        blocks = _blocks(answer.data)
-        if text is not None:
-            blocks = _with_text(blocks, text)
-        if tools == ():
-            blocks = [block for block in blocks if block.get("type") != "tool_use"]
-        for delta in tools or ():
-            blocks = [
-                block | {"input": _entries_within(block["input"], delta.arguments)} if block.get("id") == delta.id else block
-                for block in blocks
-            ]
-        data = answer.data | {"content": blocks}
-        if finish:
-            data |= {"stop_reason": _REASON[finish], "stop_sequence": None}
-        return replace_body(reply, compact(data).encode())
+    def uninstructed(self, request: Request) -> Request | None:
+        """See `Codec.uninstructed`."""
+        body = json_object(request.body)
+        return with_body(request, {name: value for name, value in body.items() if name != "system"}) if body.get("system") else None
 
 
 def _block_event(block: bytes, data: dict[str, Any]) -> StreamEvent:
-    index = data.get("index")
-    part = index if isinstance(index, int) else 0
-    body = _mapping(data.get("content_block")) or _mapping(data.get("delta"))
+    part = number(data.get("index"))
+    body = mapping(data.get("content_block")) or mapping(data.get("delta"))
     match body.get("type"):
         case "tool_use":
-            tools = (ToolDelta(part, str(body.get("id", "")), str(body.get("name", ""))),)
+            tools = (ToolDelta(part, string(body.get("id")), string(body.get("name"))),)
             return StreamEvent(block, data, tools=tools, part=part)
         case "input_json_delta":
-            return StreamEvent(block, data, tools=(ToolDelta(part, arguments=str(body.get("partial_json", ""))),), part=part)
+            return StreamEvent(block, data, tools=(ToolDelta(part, arguments=string(body.get("partial_json"))),), part=part)
         case "text_delta":
-            return StreamEvent(block, data, text=_text(body), part=part)
-    return StreamEvent(block, data, part=part)
+            return StreamEvent(block, data, text=string(body.get("text")), part=part)
+    return StreamEvent(block, data, part=part, closes=data.get("type") == "content_block_stop")
+
+
+def _with_fields(message: dict[str, Any], edit: Edit) -> dict[str, Any]:
+    """Return a message with its reason, model and usage replaced."""
+    changes: dict[str, Any] = {"model": edit.model} if edit.model else {}
+    if edit.finish and message.get("stop_reason"):
+        changes |= {"stop_reason": _REASON[edit.finish], "stop_sequence": None}
+    return with_usage(message | changes, "usage", edit.usage)
+
+
+def _with_delta(delta: dict[str, Any], edit: Edit) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if edit.text is not None and "text" in delta:
+        changes["text"] = edit.text
+    if edit.tools and "partial_json" in delta:
+        changes["partial_json"] = edit.tools[0].arguments
+    if edit.finish and delta.get("stop_reason"):
+        changes |= {"stop_reason": _REASON[edit.finish], "stop_sequence": None}
+    return delta | changes
+
+
+def _with_call(block: dict[str, Any], tool: ToolDelta) -> dict[str, Any]:
+    named = block | {"name": tool.name, "id": tool.id}
+    return named if tool.id else {name: value for name, value in named.items() if name != "id"}
+
+
+def _with_calls(blocks: list[dict[str, Any]], tools: tuple[ToolDelta, ...]) -> list[dict[str, Any]]:
+    """Put calls in the place of those that are there, one by one; further ones go to the end."""
+    waiting = list(tools)
+    kept = []
+    for block in blocks:
+        if block.get("type") != "tool_use":
+            kept.append(block)
+        elif waiting:
+            kept.append(_filled(block, waiting.pop(0)))
+    return [*kept, *(_filled({"type": "tool_use", "id": "", "name": "", "input": {}}, tool) for tool in waiting)]
+
+
+def _filled(block: dict[str, Any], tool: ToolDelta) -> dict[str, Any]:
+    whole = read_json(tool.arguments)
+    arguments = whole if isinstance(whole, dict) else entries_within(mapping(block.get("input")), tool.arguments)
+    return _with_call(block, tool) | {"input": arguments}
 
 
 def _error(detail: ErrorDetail) -> dict[str, Any]:
@@ -194,32 +238,8 @@ def _with_text(blocks: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
         if block.get("type") != "text":
             kept.append(block)
             continue
-        piece, text = text[: len(_text(block))], text[len(_text(block)) :]
+        piece, text = text[: len(string(block.get("text")))], text[len(string(block.get("text"))) :]
         kept.append(block | {"text": piece})
         if not text:
             break
     return kept
-
-
-def _entries_within(whole: dict[str, Any], text: str) -> dict[str, Any]:
-    """Return the first entries of an object whose JSON still fits into a text cut short."""
-    kept: dict[str, Any] = {}
-    for name, value in whole.items():
-        if len(compact(kept | {name: value})) > len(text):
-            break
-        kept[name] = value
-    return kept
-
-
-def _blocks(data: dict[str, Any]) -> list[dict[str, Any]]:
-    content = data.get("content")
-    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
-
-
-def _text(block: dict[str, Any]) -> str:
-    text = block.get("text")
-    return text if isinstance(text, str) else ""
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

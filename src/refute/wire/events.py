@@ -62,6 +62,9 @@ class StreamEvent:
         terminal: whether it ends the stream by the protocol's rules.
         error: whether it is an error.
         part: number of the part of the answer that it belongs to, in the order of the answer; -1 where to none.
+        closes: whether no more comes for its part.
+        snapshot: whether it repeats, whole, what pieces before it said.
+        model: name of the model that it says answers, "" where it names none.
     """
 
     raw: bytes
@@ -73,11 +76,14 @@ class StreamEvent:
     terminal: bool = False
     error: bool = False
     part: int = -1
+    closes: bool = False
+    snapshot: bool = False
+    model: str = ""
 
     @property
     def content(self) -> bool:
-        """Say whether it carries something that the model wrote."""
-        return bool(self.text) or any(delta.arguments for delta in self.tools)
+        """Say whether it carries something new that the model wrote."""
+        return not self.snapshot and (bool(self.text) or any(delta.arguments for delta in self.tools))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +101,23 @@ class Answer:
     tools: tuple[ToolDelta, ...]
     finish: Finish
     data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What is to be said in the place of what an event or an answer says; fields left at their defaults change nothing.
+
+    Attributes:
+        text: replaces the text; where it stands in several places, it goes to the first and the others are emptied.
+        tools: replaces the tool calls, or the pieces of them, one by one: further ones are added, missing ones removed. An id
+            of "" takes the id away from one that has it.
+        finish: replaces the reason, where there is one.
+        model: replaces the model's name, where there is one.
+        usage: factor by which token counts are multiplied; 0 takes them away.
+    """
+
+    text: str | None = None
+    tools: tuple[ToolDelta, ...] | None = None
+    finish: Finish = ""
+    model: str = ""
+    usage: float | None = None

@@ -149,16 +149,23 @@ class Strike:
     Attributes:
         hold_s: silence before anything else, in seconds; ends with the lease, or by the client's own read time-out.
         instead: answer or fail without asking upstream.
-        rewrite_reply: changes a whole reply that came from upstream.
-        rewrite_stream: makes a rewriter for a streamed reply that came from upstream.
+        request: sent in the place of the client's.
+        twice: send the request once more, and throw the first reply away.
+        rewrite_reply: changes a whole reply that came from upstream; the very same reply where there is nothing to change.
+        rewrite_stream: makes a rewriter for a streamed reply that came from upstream, or, where there is no `rewrite_reply`,
+            for the bytes of any.
+        gather: read a streamed reply to its end, and treat it as a whole one.
         effect: what this does, as counted in the landing (`status 429`, `delay`, `stream cut`).
     """
 
     effect: str
     hold_s: float = 0.0
     instead: Reply | Failure | None = None
+    request: Request | None = None
+    twice: bool = False
     rewrite_reply: Callable[[Reply], Reply] | None = None
     rewrite_stream: Callable[[], StreamRewriter] | None = None
+    gather: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +177,14 @@ class PythonCall:
         args: positional arguments.
         kwargs: keyword arguments.
         earlier: what the same function really answered to other arguments while armed, for faults that remember.
+        first: what it really answered to these very arguments first while armed, in a tuple; empty where it has not yet.
     """
 
     name: str
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
     earlier: tuple[Any, ...] = ()
+    first: tuple[Any, ...] = ()
 
 
 class Unchanged(Enum):
@@ -194,6 +203,9 @@ class PythonStrike:
     Attributes:
         effect: what this does, as counted in the landing.
         hold_s: wait before the call, in seconds; ends with the lease.
+        instead: makes what is returned without calling.
+        arguments: passed on in the place of the caller's: positional, by keyword.
+        twice: call once more, and throw the first result away.
         raises: raised instead of calling (`call_first` False) or after the function did its work (`call_first` True).
         call_first: call the function before raising.
         hold_after_s: wait after the call and before raising or returning.
@@ -202,6 +214,9 @@ class PythonStrike:
 
     effect: str
     hold_s: float = 0.0
+    instead: Callable[[], Any] | None = None
+    arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+    twice: bool = False
     raises: BaseException | None = None
     call_first: bool = False
     hold_after_s: float = 0.0

@@ -1,14 +1,16 @@
-"""Plain JSON over HTTP: errors in no provider's words in particular; streams and answers are not understood."""
+"""Plain JSON over HTTP: errors in no provider's words in particular; what a body means is not understood, but for its JSON."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
-from refute.wire.events import Answer, ErrorDetail, ErrorKind, Finish, StreamEvent, ToolDelta
-from refute.wire.exchange import Call, Reply, Request
-from refute.wire.request import attempt_of, json_object, wants_stream
+from refute.wire.events import ErrorDetail, ErrorKind, StreamEvent
+from refute.wire.exchange import Call, Reply
+from refute.wire.framing import SniffingSplitter, Splitter
+from refute.wire.protocol import Codec, of_json
 from refute.wire.sse import compact, read_event, read_json, write_event
 
 _STATUS: dict[ErrorKind, int] = {
@@ -25,8 +27,8 @@ _STATUS: dict[ErrorKind, int] = {
 }
 
 
-class PlainHttp:
-    """The codec."""
+class PlainHttp(Codec):
+    """The codec; data are the JSON of a body."""
 
     protocol = "http"
 
@@ -34,11 +36,6 @@ class PlainHttp:
         """See `Codec.operation`; every request is one."""
         del method, path, header
         return "request"
-
-    def call(self, request: Request) -> Call:
-        """See `Codec.call`."""
-        body = json_object(request.body)
-        return Call(self.protocol, "request", wants_stream(body), str(body.get("model", "")), attempt_of(request), request)
 
     def error(self, detail: ErrorDetail) -> Reply:
         """See `Codec.error`."""
@@ -53,33 +50,24 @@ class PlainHttp:
         """See `Codec.error_event`."""
         return write_event(_error(detail), "error")
 
-    def terminal_event(self) -> bytes:
-        """See `Codec.terminal_event`; plain streams just end."""
-        return b""
+    def splitter(self) -> Splitter:
+        """See `Codec.splitter`; which it is shows in the first byte."""
+        return SniffingSplitter()
 
     def event(self, block: bytes) -> StreamEvent:
-        """See `Codec.event`; the data of any event count as text."""
-        _, text = read_event(block)
+        """See `Codec.event`; the data of any event, and any line of JSON, count as text."""
+        text = read_event(block)[1] or (block.decode(errors="replace").strip() if block[:1] in {b"{", b"["} else "")
         return StreamEvent(block, read_json(text), text=text, part=0 if text else -1)
 
-    def edit_event(
-        self, event: StreamEvent, *, text: str | None = None, tools: tuple[ToolDelta, ...] | None = None, finish: Finish = ""
-    ) -> bytes:
-        """See `Codec.edit_event`; there is nothing to edit."""
-        del text, tools, finish
-        return event.raw
+    def data(self, call: Call, reply: Reply) -> Any:
+        """See `Codec.data`."""
+        del call
+        return read_json(reply.body)
 
-    def answer(self, reply: Reply) -> Answer | None:
-        """See `Codec.answer`; a plain reply is none."""
-        del reply
-        return None
-
-    def edit_answer(
-        self, reply: Reply, answer: Answer, *, text: str | None = None, tools: tuple[ToolDelta, ...] | None = None, finish: Finish = ""
-    ) -> Reply:
-        """See `Codec.edit_answer`; there is nothing to edit."""
-        del answer, text, tools, finish
-        return reply
+    def with_data(self, call: Call, reply: Reply, data: Any) -> Reply:
+        """See `Codec.with_data`."""
+        del call
+        return of_json(reply, data)
 
 
 def _error(detail: ErrorDetail) -> dict[str, dict[str, str]]:

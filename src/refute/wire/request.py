@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from refute.wire.exchange import Request
-from refute.wire.sse import read_json
+from refute.wire.exchange import Request, without
+from refute.wire.sse import compact, read_json
 
 RETRY_COUNT = "x-stainless-retry-count"
 """Header in which the openai and anthropic SDKs number the attempts of one logical call, from 0."""
@@ -30,3 +30,15 @@ def attempt_of(request: Request) -> int:
 def attempt_number(text: str) -> int:
     """Return the number in a retry-count header, -1 where it holds none."""
     return int(text) if text.isdecimal() else -1
+
+
+def with_body(request: Request, body: Any) -> Request:
+    """Return the request with a JSON text as its body, and the headers that say how long it is.
+
+    Args:
+        request: any request.
+        body: JSON to encode.
+    """
+    encoded = compact(body).encode()
+    headers = (*without(request.headers, "content-length", "content-encoding", "transfer-encoding"), ("content-length", str(len(encoded))))
+    return Request(request.method, request.url, headers, encoded)

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from refute.wire.codec import Codec
 from refute.wire.events import StreamEvent
 from refute.wire.exchange import Step
-from refute.wire.sse import SseSplitter
+from refute.wire.protocol import Codec
 
 
-class EventStrike(Protocol):
-    """What a fault does to the events of one stream; it keeps the state of that stream.
+class EventStrike:
+    """What a fault does to the events of one stream; it keeps the state of that stream. This one does nothing.
 
     Attributes:
         struck: True once something was returned that differs from what was seen, or comes late.
         done: True once the stream is to end, after what was returned last.
     """
 
-    struck: bool
-    done: bool
+    struck = False
+    done = False
 
     def see(self, event: StreamEvent) -> list[Step]:
         """Take one event and return what to pass on in its place."""
-        ...
+        return [event.raw]
+
+    def held(self) -> bytes:
+        """Give up, as the stream or the lease ends: return what was seen and not passed on."""
+        return b""
 
 
 class EventRewriter:
@@ -38,7 +39,7 @@ class EventRewriter:
         """Start at the beginning of any event."""
         self._codec = codec
         self._strike = strike
-        self._splitter = SseSplitter()
+        self._splitter = codec.splitter()
 
     def feed(self, chunk: bytes) -> list[Step]:
         """See `StreamRewriter.feed`."""
@@ -51,12 +52,12 @@ class EventRewriter:
 
     def finish(self) -> list[Step]:
         """See `StreamRewriter.finish`."""
-        rest = self._splitter.rest()
-        return [rest] if rest and not self._strike.done else []
+        rest = b"" if self._strike.done else self._strike.held() + self._splitter.rest()
+        return [rest] if rest else []
 
     def release(self) -> bytes:
         """See `StreamRewriter.release`."""
-        return self._splitter.rest()
+        return self._strike.held() + self._splitter.rest()
 
     @property
     def done(self) -> bool:
