@@ -37,7 +37,7 @@ def read_spans(path: Path) -> Iterator[Span]:
             first = file.peek(1)[:1]  # type: ignore[attr-defined]
             if not first:
                 return
-            if first.isspace() or first in b"{[\xef":
+            if first in b" \t\r{[\xef":  # no line feed: that is how protobuf begins
                 yield from _json_spans(file, path)
             else:
                 yield from _protobuf_spans(file, path, whole=first[0] == _BATCH_TAG)

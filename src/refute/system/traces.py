@@ -151,7 +151,7 @@ class _Learner:
         rooted = max(1, self._counts["rooted"])
         components = {
             name: SeenComponent(
-                name, node.kind, {names[callee]: made.seen() for (caller, callee), made in calls.items() if caller == node},
+                name, node.kind, _by_count({names[callee]: made.seen() for (caller, callee), made in calls.items() if caller == node}),
                 min(1.0, met[node] / rooted), node.address or self._address(node), tuple(sorted(self._models.get(node, ()))),
             )
             for node, name in sorted(names.items(), key=lambda one: one[1])
@@ -199,6 +199,10 @@ class _Learner:
             count += found[wanted].count if wanted in found else 0  # noqa: PLW2901  # of the same name so far
             found[wanted] = SeenJourney(wanted, entry if wanted not in found else found[wanted].entry, count, count / total)
         return found
+
+
+def _by_count(calls: Mapping[str, SeenCall]) -> dict[str, SeenCall]:
+    return dict(sorted(calls.items(), key=lambda one: (-one[1].count, one[0])))
 
 
 def _journey_name(root: Span) -> str:
