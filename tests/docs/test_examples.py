@@ -20,6 +20,8 @@ import yaml
 import refute.demo
 from refute.cli import group
 from refute.intent import load, loads
+from refute.system.span import Span
+from refute.system.traces import learn_from
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("design/*.md")])
@@ -71,7 +73,12 @@ def named_files(page):
 def test_an_intent_is_valid(block, tmp_path):
     written = yaml.safe_load(block.text)
     if "version" in written:
-        files = {"cases.jsonl": '{"question": "?"}\n', **named_files(block.page), "refute.yaml": block.text}
+        files = {
+            "cases.jsonl": '{"question": "?"}\n',
+            "graph.json": json.dumps(traced().to_json()),
+            **named_files(block.page),
+            "refute.yaml": block.text,
+        }
         for name, text in files.items():
             (tmp_path / name).write_text(text)
         complete = all(f"{module}.py" in files for module in re.findall(r'"(\w+)(?:\.\w+)*:\w+"', block.text))
@@ -117,6 +124,12 @@ def parsed(arguments, *, whole=True):
         assert set(context.params) <= set(inspect.signature(inspect.unwrap(command.callback)).parameters)
 
 
+def traced():
+    """Return a system as traces show it, for pages that speak of some."""
+    call = Span("t", "2", "1", "app", "chat", 3, 0, 10**9, False, False, {"gen_ai.operation.name": "chat"})
+    return learn_from([Span("t", "1", "", "app", "ask", 2, 0, 2 * 10**9, False, False, {}), call])
+
+
 def names(value):
     return value.stem if isinstance(value, Path) else value
 
@@ -137,6 +150,8 @@ def example(tmp_path_factory):
     folder = tmp_path_factory.mktemp("example") / "refute-demo"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / ".refute").mkdir()
+    (folder / "traces").mkdir()
+    (folder / "traces/one.json").write_text(json.dumps(traced().to_json()))
     story = ROOT / "tests/golden/insight/run.jsonl"
     from refute.core.events import Event
     from refute.ledger import Ledger

@@ -207,7 +207,7 @@ def eligible_units(intent: Intent, belief: Belief, units: int) -> int:
         belief: one of its beliefs.
         units: of the injection, both arms.
     """
-    share = 1.0
+    share = intent.system.reach.get(belief.when.target) or 1.0
     if belief.then.journey:
         journeys = intent.system.journeys
         share = journeys[belief.then.journey].share / sum(journey.share for journey in journeys.values())

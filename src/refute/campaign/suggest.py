@@ -142,7 +142,9 @@ def _from_relatives(standings: Mapping[str, Standing], component: Component, fau
 
 
 def _traffic(intent: Intent, component: Component) -> float:
-    """Return the share of traffic whose journeys can reach a component; 1 where no journey is stated."""
+    """Return the share of traffic that meets a component; without traces what may meet it, and 1 where no journey is stated."""
+    if component.name in intent.system.reach:
+        return intent.system.reach[component.name]
     journeys = intent.system.journeys
     total = sum(journey.share for journey in journeys.values())
     return sum(journeys[name].share for name in journeys_through(intent.system, component.name)) / total if total else 1.0

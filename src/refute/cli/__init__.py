@@ -19,6 +19,7 @@ from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, E
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("refute.cli.demo:demo", "Examine a real agent, offline and without keys."),
     "try": ("refute.cli.try_:try_", "Break one thing under your own program or tests."),
+    "import": ("refute.cli.import_:import_", "Learn the system from OTLP traces."),
     "check": ("refute.cli.check:check", "Check an intent file and its design."),
     "plan": ("refute.cli.plan:plan", "Rank the experiments: what would each teach, at what risk?"),
     "suggest": ("refute.cli.suggest:suggest", "Suggest beliefs that nobody has stated yet."),

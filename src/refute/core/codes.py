@@ -389,6 +389,21 @@ CODES: dict[str, tuple[str, str, str]] = {
         ),
         "See to the system. What set it off is known, so this is a finding of its own: state it as a belief once it is mended.",
     ),
+    "TRACES-EMPTY": (
+        "No span in the traces",
+        "The files could be read and hold no span.",
+        "Look whether the exporter writes traces, and not only logs or metrics, to these files.",
+    ),
+    "TRACES-PROTOBUF": (
+        "Protobuf traces need an extra",
+        "OTLP protobuf is read with `opentelemetry-proto`, which the core installation leaves out.",
+        "`pip install 'refute[otlp]'`, or have the exporter write JSON.",
+    ),
+    "TRACES-UNREADABLE": (
+        "Traces cannot be read",
+        "The file is neither OTLP JSON Lines, nor one OTLP JSON object, nor OTLP protobuf, or is damaged where the message says.",
+        "Export it again: `format: json` of the collector's file exporter.",
+    ),
     "TRY-MAGNITUDE": (
         "A magnitude that does not fit",
         "The fault has no magnitude, or another unit.",

@@ -43,12 +43,14 @@ class System:
         components: by name.
         journeys: by name; may be empty.
         owner: who answers for it.
+        reach: share of traffic that meets a component, in [0, 1], by name; empty where no traces tell.
     """
 
     name: str
     components: dict[str, Component]
     journeys: dict[str, Journey] = field(default_factory=dict)
     owner: str = ""
+    reach: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

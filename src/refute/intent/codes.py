@@ -133,6 +133,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Text, number, list or mapping was expected, and something else was found.",
         "Write the type that the message names.",
     ),
+    "TRACES-MISSING": (
+        "No trace file is there",
+        "A path of traces, or a pattern such as `traces/*.json`, names no file. In an intent it is relative to the intent file.",
+        "Correct the path, or have the OpenTelemetry collector's file exporter write there.",
+    ),
     "VALUE-CHOICE": (
         "A word that is not among the choices",
         "Only the words listed are allowed here.",

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from refute.core.errors import refuse
-from refute.core.intent import Belief, Intent, When
+from refute.core.intent import Belief, Intent, System, When
+from refute.system.graph import ancestors, reachable
 
 _LOOKS_LIKE_PATH = re.compile(r"[/\\*]|\.[A-Za-z][A-Za-z0-9]{0,6}$")
 _IGNORED_FOLDERS = frozenset({"__pycache__", "node_modules"})
@@ -26,7 +27,8 @@ def fingerprint(intent: Intent, belief: Belief) -> dict[str, str]:
 
     Returns:
         SHA-256 in hexadecimal by name: the paths in `depends_on` as written, and `workload`, `cases`, `indicator`, `criterion`,
-        `fault` and `component` from the intent. A word that is no path, such as `model`, has "": its version is not known here.
+        `fault`, `component` and `graph` (what reaches the target, and what it reaches) from the intent. A word that is no path, such
+        as `model`, has "": its version is not known here.
 
     Raises:
         RefuteError: a path does not exist (`DEPENDS-MISSING`) or cannot be read (`FILE-UNREADABLE`).
@@ -41,6 +43,7 @@ def fingerprint(intent: Intent, belief: Belief) -> dict[str, str]:
         "criterion": [belief.then.text, belief.among],
         "fault": _stated(belief.when),
         "component": target.to_json(),
+        "graph": _graph(intent.system, target.name),
     }
     found |= {name: _digest(json.dumps(part, sort_keys=True).encode()) for name, part in parts.items()}
     return found | {"cases": _hash_path(intent.workload.cases, belief.where)}
@@ -52,6 +55,11 @@ def _stated(when: When) -> dict[str, Any]:
     if not when.turn:
         del stated["turn"]
     return stated
+
+
+def _graph(system: System, target: str) -> list[list[Any]]:
+    around = ancestors(system, target) | reachable(system, target)
+    return [[name, system.components[name].kind, sorted(system.components[name].calls)] for name in sorted(around)]
 
 
 def missing_path(folder: Path, name: str) -> bool:

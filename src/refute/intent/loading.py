@@ -67,14 +67,16 @@ def _loaded(document: Document, path: Path, digest: str, *, resolve: bool, fault
     from refute.intent.checks.names import check_names
     from refute.intent.checks.subject import Subject
     from refute.intent.references import check_references
+    from refute.intent.traced import refine, weighed
 
     known = catalogue() if faults is None else faults
+    seen = refine(document, path.parent)
     shape, problems = _shape(document)
     problems = [*document.problems, *problems, *check_names(document, known)]
     if shape is None or document.problems:
         raise _error(problems, document)
     units = {name: fault.magnitude.unit for name, fault in known.items() if fault.magnitude is not None}
-    intent = build(shape, document, path, units, digest)
+    intent = weighed(build(shape, document, path, units, digest), seen)
     problems += check(Subject(intent, shape, document, known))
     if resolve:
         problems += check_references(shape, document, path.parent)

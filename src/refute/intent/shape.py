@@ -18,6 +18,7 @@ from refute.intent.values import (
     MagnitudeText,
     Name,
     Objective,
+    Paths,
     PositiveShare,
     Price,
     Rate,
@@ -80,8 +81,10 @@ class SystemShape(Part):
 
     name: Text = Field(description="Unique for the team.")
     owner: Text | None = Field(default=None, description="Who answers for the system.")
-    components: dict[Name, ComponentShape] = Field(min_length=1, description="Components by name.")
-    traces: Annotated[Any, Reserved("components learned from OTLP traces", "components and calls, written out")] = None
+    components: dict[Name, ComponentShape] = Field(min_length=1, description="Components by name; traces may add some.")
+    traces: Paths | None = Field(
+        default=None, description="OTLP files, `*` allowed, or a graph of `refute import traces --json`: refine components, calls, weights."
+    )
 
 
 class JourneyShape(Part):

@@ -220,6 +220,25 @@ def _reference(value: Any) -> str:
 Reference = Annotated[str, PlainValidator(_reference), _text_schema(_REFERENCE, "app.main:answer")]
 
 
+def _paths(value: Any) -> tuple[str, ...]:
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or not listed or not all(isinstance(one, str) and one.strip() for one in listed):
+        raise mistake("VALUE-TYPE", "names no files", allowed="a path or a list of paths, `*` allowed")
+    return tuple(listed)
+
+
+Paths = Annotated[
+    tuple[str, ...],
+    PlainValidator(_paths),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}],
+            "examples": ["traces/*.json"],
+        }
+    ),
+]
+
+
 def not_yet(thing: str, instead: str = "") -> PydanticCustomError:
     """Return the answer to a reserved key or value."""
     return mistake("NOT-YET", f"is reserved for {thing}, which this version does not have yet", allowed=instead)

@@ -12,11 +12,14 @@ from refute.learning.claim import (
     surprise_bits,
 )
 from refute.learning.findings import Finding, findings
+from refute.learning.psychometric import Shape
 from refute.learning.runs import Seen, combined
 from refute.learning.staleness import Decay, Repeat, learn_decay, mixed, overlaps
+from refute.learning.threshold import CAREFUL, CurvePoint, Interval, Threshold, prior_of
 from refute.learning.value import COST_WEIGHTS, Prices, cost_if_wrong, expected_spend, score, value
 
 __all__ = [
+    "CAREFUL",
     "COST_WEIGHTS",
     "Account",
     "BeliefAccount",
@@ -24,12 +27,16 @@ __all__ = [
     "Calibration",
     "Claim",
     "Counts",
+    "CurvePoint",
     "Decay",
     "Finding",
+    "Interval",
     "Prices",
     "Repeat",
     "Scored",
     "Seen",
+    "Shape",
+    "Threshold",
     "account",
     "calibrate",
     "calibrate_verdicts",
@@ -42,6 +49,7 @@ __all__ = [
     "mean_counts",
     "mixed",
     "overlaps",
+    "prior_of",
     "relative_counts",
     "reliability_table",
     "score",

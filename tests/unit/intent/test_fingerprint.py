@@ -6,7 +6,7 @@ from refute.core.errors import RefuteError
 from refute.intent import fingerprint, load
 from support.intents import FAULTS, VALID, project
 
-PARTS = ["prompts/", "app/llm.py", "model", "workload", "indicator", "criterion", "fault", "component", "cases"]
+PARTS = ["prompts/", "app/llm.py", "model", "workload", "indicator", "criterion", "fault", "component", "graph", "cases"]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ MISTAKES = [
     ("name: support-assistant", 'name: ""', "VALUE-EMPTY"),
     ("name: support-assistant", "name: 5", "VALUE-TYPE"),
     ("  owner: team-support", "  ownr: team-support", "KEY-UNKNOWN"),
-    ("  owner: team-support", "  traces: traces/*.json", "NOT-YET"),
+    ("  owner: team-support", "  traces: [1]", "VALUE-TYPE"),
     ("kind: agent", "kind: agnet", "VALUE-CHOICE"),
     ("calls: [retriever, llm, orders]", "calls: retriever", "VALUE-TYPE"),
     ("kind: agent, ", "", "KEY-MISSING"),
