@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import shutil
 import socket
+import tempfile
 import threading
 import time
 
@@ -51,9 +53,10 @@ def loop():
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory, loop):
+def postgres(loop):
     """A database server's TCP port; the packaged server listens on a Unix socket alone, so a bridge leads there."""
-    server = pgserver.get_server(tmp_path_factory.mktemp("pg"))
+    folder = tempfile.mkdtemp(prefix="pg")  # the path of its socket must be short, and its own user must get there
+    server = pgserver.get_server(folder)
     path = f"{server.get_uri().rpartition('host=')[2]}/.s.PGSQL.5432"
 
     async def bridge(reader, writer):
@@ -72,6 +75,7 @@ def postgres(tmp_path_factory, loop):
     yield bridging.sockets[0].getsockname()[1]
     loop.loop.call_soon_threadsafe(bridging.close)
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
