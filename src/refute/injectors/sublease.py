@@ -41,11 +41,6 @@ class Sublease(Lease):
         """End this permission, and wake what sleeps on it within 50 ms."""
         self.over = True
 
-    @property
-    def waiting(self) -> int:
-        """Number of waits under way; none once it has ended and all have woken."""
-        return self._waiting
-
     def cut_short(self) -> int:
         """Return how many waits the end of the permission has cut short, with those that it is about to."""
         with self._lock:

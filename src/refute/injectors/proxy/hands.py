@@ -144,7 +144,7 @@ class ProxyInjector:
         """See `Injector.verify`; what was being held must have got away."""
         with self._lock:
             leaving = self._leaving.get(handle.id)
-            if leaving is not None and not leaving.lease.waiting:
+            if leaving is not None and not leaving.lease.holding:
                 del self._leaving[handle.id]
             return handle.id not in self._armed and handle.id not in self._leaving
 

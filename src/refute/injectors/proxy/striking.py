@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 from refute.core.context import current_unit
+from refute.injectors._calls import Attempt
 from refute.injectors.driver import ASK, Do, Head, Hold, Pump, Script, script
 from refute.injectors.proxy.answers import Answer, FailureError, FromUpstream, UnreadableError, content_type
 from refute.injectors.proxy.hands import Armed
 from refute.injectors.proxy.held import HeldRequest
 from refute.injectors.proxy.relay import Leg
 from refute.injectors.proxy.spoilt import Made, stream
-from refute.injectors.switch import Attempt
 from refute.wire.exchange import Failure, Reply
 
 Ask = Callable[[], Awaitable[Answer]]

@@ -7,10 +7,10 @@ import contextlib
 from itertools import count
 from typing import TYPE_CHECKING
 
+from refute.injectors._calls import Attempt
 from refute.injectors.proxy.hands import Armed
 from refute.injectors.proxy.relay import CONNECT_S
 from refute.injectors.proxy.wire import Wire
-from refute.injectors.switch import Attempt
 from refute.wire.exchange import ConnectionStrike
 
 if TYPE_CHECKING:
