@@ -302,6 +302,26 @@ def test_try_breaks_a_program_in_any_language(provider, tmp_path, share):
     assert Journal().live() == []
 
 
+def test_recover_hears_from_the_proxy_that_a_killed_run_left_nothing_armed(provider):
+    with proxy_process(provider.url) as proxy:
+        command = [sys.executable, "-m", "refute", "try", "--fault", "llm.delay", "--via", "proxy", "--endpoint", f"{proxy.url}/v1"]
+        program = [sys.executable, "-I", "-S", "-c", "import time; print('started', flush=True); time.sleep(4)"]
+        runner = subprocess.Popen([*command, "--", *program], stdout=subprocess.PIPE, text=True)
+        assert runner.stdout.readline() == "started\n"
+        assert len(Journal().live()) == 1
+        runner.kill()
+        runner.wait()
+        recovering = [sys.executable, "-m", "refute", "recover", "--json"]
+        until_s = time.monotonic() + 5  # it takes the proxy a moment to see that the link is closed
+        while True:
+            done = subprocess.run(recovering, capture_output=True, text=True, timeout=30, check=False)
+            if done.returncode == 0 or time.monotonic() > until_s:
+                break
+    (one,) = json.loads(done.stdout)["handles"]
+    assert (done.returncode, one["ending"], one["reason"]) == (0, "recovered", "its process says that it is not armed")
+    assert Journal().live() == []
+
+
 # The how-to page
 
 

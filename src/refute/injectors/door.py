@@ -129,6 +129,22 @@ def knock(sign: Sign, **message: Any) -> Message:
         return decode(_line(own))
 
 
+def is_disarmed(folder: Path, pid: int, handle: str) -> bool:
+    """Say whether a living process says at its door that a handle is not armed in it; False where it has no door, or is silent.
+
+    Args:
+        folder: of doors.
+        pid: of the process.
+        handle: the handle's id.
+    """
+    for sign in signs(folder):
+        if sign.pid == pid:
+            with contextlib.suppress(OSError, ValueError):
+                answer = knock(sign, op="armed")
+                return bool(answer.get("ok")) and handle not in answer.get("handles", [handle])
+    return False
+
+
 def invite(sign: Sign, environ: Mapping[str, str]) -> str:
     """Ask the process behind a door to join the link that an environment names; return why it does not, or ""."""
     try:

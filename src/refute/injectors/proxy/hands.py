@@ -135,7 +135,7 @@ class ProxyInjector:
             if armed is None:
                 return
             armed.lease.revoke()
-            self._leaving[handle.id] = armed
+            self._leaving = {one: left for one, left in self._leaving.items() if left.lease.holding} | {handle.id: armed}
             self._past[handle.id] = self._told(armed)
             while len(self._past) > _REMEMBERED_LANDINGS:
                 del self._past[next(iter(self._past))]
@@ -149,9 +149,9 @@ class ProxyInjector:
             return handle.id not in self._armed and handle.id not in self._leaving
 
     def armed(self) -> list[str]:
-        """Return the ids of what is armed now."""
+        """Return the ids of what is armed now, or still holds something."""
         with self._lock:
-            return list(self._armed)
+            return [*self._armed, *(handle for handle, armed in self._leaving.items() if armed.lease.holding)]
 
     def aimed_at(self, head: RequestHead) -> tuple[Armed, ...]:
         """Return what is armed for a request, in the order of arming."""
