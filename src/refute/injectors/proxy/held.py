@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from refute.injectors.proxy.framing import Body, RequestHead, Sized
+from refute.injectors.proxy.framing import Body, RequestHead, Sized, read_request
 from refute.injectors.proxy.relay import BrokenError, take
 from refute.injectors.proxy.wire import Wire
 from refute.wire.codec import Codec, recognise_head
-from refute.wire.exchange import Request
+from refute.wire.exchange import FRAMING, Request, without
 from refute.wire.request import RETRY_COUNT, attempt_number
 
 MOST_BYTES = 32 * 1024 * 1024
@@ -91,6 +91,13 @@ class HeldRequest:
                 return True
             if not client.buffer and not await client.more():
                 raise BrokenError(reset=True)
+
+    def replaced(self, other: Request) -> tuple[RequestHead, bytes]:
+        """Return what goes over the wire in its place: the head, and the body as its length says."""
+        target = other.url.removeprefix(self._base)
+        fields = [*without(other.headers, *FRAMING, "expect"), ("content-length", str(len(other.body)))]
+        lines = [f"{other.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields), "", ""]
+        return read_request("\r\n".join(lines).encode("latin-1", "replace")), other.body
 
     def release(self) -> None:
         """Give back the room that it takes."""

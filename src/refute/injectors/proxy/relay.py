@@ -86,6 +86,7 @@ class Leg:
         self._sending: asyncio.Task[None] | None = None
         self._method = ""
         self._under_way = False
+        self._body: Body | None = None
 
     @property
     def heard_s(self) -> float:
@@ -111,8 +112,10 @@ class Leg:
             UpstreamError: there is no response.
             MalformedError: the client's body or the response's head.
         """
+        if self._under_way and not self._is_clear():
+            self.drop()  # what is left of an answer that nobody wants must not be read as another
         wire = await self._opened()
-        self._method, self._under_way = head.method, True
+        self._method, self._under_way, self._body = head.method, True, None
         wire.write(b"".join((head_for(head, self._upstream), held, take(client, body))))
         if not body.done:
             self._sending = asyncio.create_task(self._send(body, client, wire))
@@ -151,6 +154,7 @@ class Leg:
             BrokenError: it ended in the middle.
         """
         body, wire = body_of_reply(reply, self._method), self.wire
+        self._body = body
         while not body.done:
             if not wire.buffer and not await wire.more():
                 if body.ended():
@@ -176,14 +180,18 @@ class Leg:
         if self._wire is None:
             return True
         sending, self._sending = self._sending, None
-        whole = sending is None or sending.done()
-        if whole and not self._wire.ended and not self._wire.buffer:
+        if (sending is None or sending.done()) and not self._wire.ended and not self._wire.buffer:
             self._under_way = False
             return True
         if sending is not None:
             sending.cancel()  # an answer before the whole request: what is left of that must not be read as another
         self.drop()
         return False
+
+    def _is_clear(self) -> bool:
+        """Say whether the answer before has been read to its end, and nothing else is under way."""
+        wire, sent = self._wire, self._sending is None or self._sending.done()
+        return sent and wire is not None and not wire.ended and not wire.buffer and self._body is not None and self._body.done
 
     def drop(self) -> None:
         """End the connection, whatever is under way."""

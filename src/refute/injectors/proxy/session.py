@@ -17,7 +17,7 @@ from refute.injectors.proxy.relay import BrokenError, Leg, Upstream, UpstreamErr
 from refute.injectors.proxy.striking import Ask, struck
 from refute.injectors.proxy.tcp import TcpSession
 from refute.injectors.proxy.wire import Wire
-from refute.wire.exchange import Failure
+from refute.wire.exchange import Failure, Request
 
 HEAD_S = 30.0
 """How long a client may take over one head, seconds."""
@@ -157,14 +157,18 @@ class Session:
             ask: Ask = partial(self._ask, head, body, held, answers)
             for armed in aimed:
                 ask = partial(struck, armed, ask, held, self._leg)
-            return await (await ask()).deliver(head, self.client)
+            return await (await ask(None)).deliver(head, self.client)
         finally:
             held.release()
             for answer in answers:
                 answer.release()
 
-    async def _ask(self, head: RequestHead, body: Body, held: HeldRequest, answers: list[FromUpstream]) -> Answer:
-        reply = await self._leg.ask(head, body, held.raw, self.client)
+    async def _ask(
+        self, head: RequestHead, body: Body, held: HeldRequest, answers: list[FromUpstream], other: Request | None = None
+    ) -> Answer:
+        """Send a request that is held, or another in its place."""
+        asked, raw = (head, bytes(held.raw)) if other is None else held.replaced(other)
+        reply = await self._leg.ask(asked, body, raw, self.client)
         answers.append(FromUpstream(self._leg, reply, self._serving.room))
         return answers[-1]
 

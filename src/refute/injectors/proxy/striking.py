@@ -8,18 +8,19 @@ from typing import Any
 
 from refute.core.context import current_unit
 from refute.injectors._calls import Attempt
-from refute.injectors.driver import ASK, Do, Head, Hold, Pump, Script, script
+from refute.injectors.driver import ASK, Do, Head, Hold, Pump, Script, Send, script
 from refute.injectors.proxy.answers import Answer, FailureError, FromUpstream, UnreadableError, content_type
 from refute.injectors.proxy.hands import Armed
 from refute.injectors.proxy.held import HeldRequest
 from refute.injectors.proxy.relay import Leg
 from refute.injectors.proxy.spoilt import Made, stream
-from refute.wire.exchange import Failure, Reply
+from refute.wire.exchange import Failure, Reply, Request
 
-Ask = Callable[[], Awaitable[Answer]]
+Ask = Callable[[Request | None], Awaitable[Answer]]
+"""Sends the client's request on, or another in its place."""
 
 
-async def struck(armed: Armed, ask: Ask, view: HeldRequest, leg: Leg) -> Answer:
+async def struck(armed: Armed, ask: Ask, view: HeldRequest, leg: Leg, other: Request | None = None) -> Answer:
     """Return what a request is answered with under one armed fault.
 
     Args:
@@ -27,22 +28,28 @@ async def struck(armed: Armed, ask: Ask, view: HeldRequest, leg: Leg) -> Answer:
         ask: asks upstream, or the next fault.
         view: the request.
         leg: the connection to upstream.
+        other: what a fault further out sends on in the place of the client's request.
 
     Raises:
         FailureError: the fault breaks the connection.
     """
     todo = script(armed.aim, view)
     if todo is None:
-        return await ask()
+        return await ask(other)
     if not isinstance(todo, Attempt):
-        return await _Play(armed, ask, leg).run(todo)
+        return await _Play(armed, partial(_instead, ask, other), leg).run(todo)
     try:
-        answer = await ask()
+        answer = await ask(other)
     except BaseException:
         todo.ended(failed=True)
         raise
     todo.ended(failed=answer.status >= 400)
     return answer
+
+
+async def _instead(ask: Ask, other: Request | None, mine: Request | None) -> Answer:
+    """Send on what a fault further in wants, else what one further out does."""
+    return await ask(mine or other)
 
 
 class _Play:
@@ -61,7 +68,7 @@ class _Play:
             try:
                 command = turn()
             except StopIteration as end:
-                return self._ended(end.value) or await self._ask()
+                return self._ended(end.value) or await self._ask(None)
             except UnreadableError as error:
                 self._armed.missed(str(error))
                 return self._upstreams()
@@ -70,11 +77,11 @@ class _Play:
             except BaseException as error:  # noqa: BLE001 - the script takes note and raises it again
                 turn = partial(todo.throw, error)
 
-    async def _done(self, command: Hold | Do) -> Any:
+    async def _done(self, command: Hold | Send | Do) -> Any:
         if isinstance(command, Hold):
             return not await self._armed.lease.wait_revoked_async(command.seconds)
-        if command is ASK:
-            self._answer = await self._ask()
+        if command is ASK or isinstance(command, Send):
+            self._answer = await self._ask(command.request if isinstance(command, Send) else None)
             return Head(self._answer.status, content_type(self._answer))
         return await self._upstreams().whole()
 
