@@ -51,6 +51,7 @@ bench: setup  ## print the figures that the documents name
 	$(BIN)/python benchmarks/core_install.py
 	$(BIN)/python benchmarks/help_time.py
 	$(BIN)/python benchmarks/inprocess_overhead.py
+	$(BIN)/python benchmarks/proxy_overhead.py
 
 clean:  ## remove what setup and tests made
 	rm -rf $(VENV) refute-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

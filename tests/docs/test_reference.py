@@ -28,7 +28,8 @@ BEGIN, END = "<!-- written by tests/docs/test_reference.py -->\n", "<!-- end -->
 WRITTEN = {
     "30%": "percentage", "30 s": "duration", "5/s": "rate", "0.40 USD": "money", "0.60 USD per 1M": "price",
     "app.main:answer": "`module:function`",
-    "http://127.0.0.1:8000/ask": "URL", "answered >= 95%": "criterion", "2 s": "number with the fault's unit",
+    "http://127.0.0.1:8000/ask": "URL", "http://127.0.0.1:8000/v1": "URL, or `tcp://HOST:PORT`",
+    "answered >= 95%": "criterion", "2 s": "number with the fault's unit",
 }  # fmt: skip
 """What a value is called on the page, by the first example in the schema."""
 
@@ -166,9 +167,13 @@ def scale(fault: Fault) -> str:
 
 
 INTO = {
-    "exchange": "HTTP calls", "python": "Python functions", "process": "the component's process, as a whole",
-    "port": "the component's TCP port, as a whole", "directory": "the file system of the component's directory, as a whole",
-}  # fmt: skip
+    "exchange": "HTTP calls",
+    "python": "Python functions",
+    "connection": "TCP connections through `refute proxy`",
+    "process": "the component's process, as a whole",
+    "port": "the component's TCP port, as a whole",
+    "directory": "the file system of the component's directory, as a whole",
+}
 
 
 def fault_of(fault: Fault) -> str:

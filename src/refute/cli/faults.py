@@ -93,6 +93,7 @@ def _told(fault: Fault) -> tuple[tuple[str, str], ...]:
 _SEAMS: dict[Seam, str] = {
     "exchange": "HTTP exchanges",
     "python": "Python functions",
+    "connection": "TCP connections through `refute proxy`: every unit sees it",
     "process": "the component's process, as a whole: every unit sees it",
     "port": "the component's TCP port, as a whole: every unit sees it",
     "directory": "the file system of the component's directory, as a whole: every unit sees it",

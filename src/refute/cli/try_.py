@@ -29,6 +29,7 @@ _SHOWN = 80
 @click.option("--share", "share_text", default="100%", show_default=True, help="Share of calls that are hit.")
 @click.option("--magnitude", default="", help="How hard, with its unit (2 s); the fault's typical one if left out.")
 @click.option("--endpoint", default="", metavar="URL", help="Only calls to this base URL; otherwise every call to an LLM API.")
+@click.option("--via", type=click.Choice(["proxy"]), help="Break the calls in a `refute proxy` that runs: for any language.")
 @click.option(
     "--python", "function", default="", metavar="MODULE:FUNCTION", help="The function to strike, for faults of tools and retrievers."
 )
@@ -36,14 +37,23 @@ _SHOWN = 80
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines; the program's own output goes to stderr.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def try_(
-    name: str, share_text: str, magnitude: str, endpoint: str, function: str, seed: int, as_json: bool, command: tuple[str, ...]
+    name: str,
+    share_text: str,
+    magnitude: str,
+    endpoint: str,
+    via: str | None,
+    function: str,
+    seed: int,
+    as_json: bool,
+    command: tuple[str, ...],
 ) -> None:
     """Run COMMAND with a fault armed in it: `refute try --fault llm.rate_limit -- pytest tests/test_x.py`.
 
     Exits 0 when the fault landed and was removed, whatever the program did; 3 when nothing landed.
     """
     fault = find(name)
-    arming = Arming(_component(fault, endpoint, function), fault.name, _magnitude(fault, magnitude), _share(share_text), "call", 1.0, seed)
+    component = _component(fault, endpoint, via or "", function)
+    arming = Arming(component, fault.name, _magnitude(fault, magnitude), _share(share_text), "call", 1.0, seed)
     marker = abort_marker()
     program = Program(command, arming, Journal(), lambda: abort_requested(marker), own_stdout=not as_json)
 
@@ -69,7 +79,9 @@ def _tell(fault: Fault, trial: Trial, *, as_json: bool) -> None:
         _show(fault, trial)
 
 
-def _component(fault: Fault, endpoint: str, function: str) -> Component:
+def _component(fault: Fault, endpoint: str, via: str, function: str) -> Component:
+    if via and not endpoint:
+        raise refuse("TRY-TARGET", "say which proxy", seen="--via proxy without --endpoint", next="refute try --via proxy --endpoint URL …")
     kind = "llm" if "llm" in fault.kinds else next(kind for kind in COMPONENT_KINDS if kind in fault.kinds)
     if fault.whole:
         raise refuse(
@@ -81,7 +93,7 @@ def _component(fault: Fault, endpoint: str, function: str) -> Component:
             "TRY-TARGET", f"{fault.name} strikes a {kind}: say which", seen="neither --endpoint nor --python",
             next=f"refute try --fault {fault.name} --python module:function -- …",
         )  # fmt: skip
-    return Component("target", kind, (), endpoint, function)
+    return Component("target", kind, (), endpoint, function, via=via)
 
 
 def _share(text: str) -> float:
@@ -144,7 +156,8 @@ def _show(fault: Fault, trial: Trial) -> None:
     click.echo(f"  retries     {_retries(trial)} further attempts of calls that were hit", err=True)
     seen = ", ".join(f"{name} x{count}" for name, count in _of_the_sdk(trial.exceptions).items()) or "none of the client library's"
     click.echo(f"  exceptions  {seen}", err=True)
-    click.echo(f"  exit code   {trial.exit_code}, after {trial.seconds:.1f} s in {trial.processes} Python process(es)", err=True)
+    where = f" in {trial.processes} Python process(es)" if trial.processes else ""
+    click.echo(f"  exit code   {trial.exit_code}, after {trial.seconds:.1f} s{where}", err=True)
     _show_removed(trial)
 
 
@@ -162,6 +175,6 @@ def _of_the_sdk(exceptions: dict[str, int]) -> dict[str, int]:
 
 
 def _why(trial: Trial) -> str:
-    if not trial.processes:
+    if not trial.processes and not trial.landing.reason:
         return "no Python process joined; is the command a Python program, not started with -I, -S or -E?"
     return trial.landing.reason or f"{trial.landing.eligible} calls could have been hit, none was"

@@ -341,6 +341,40 @@ CODES: dict[str, tuple[str, str, str]] = {
         "The command after -- does not exist or may not be run.",
         "Check its spelling and your PATH.",
     ),
+    "PROXY-LISTEN": (
+        "The proxy cannot listen",
+        "Its address is malformed, taken or not this machine's. Nothing was started.",
+        "Name another one with --listen HOST:PORT, or port 0 for any that is free.",
+    ),
+    "PROXY-NONE": (
+        "No proxy in between",
+        (
+            "A component is reached `via: proxy`, and no proxy whose own address or upstream is that of its endpoint has joined: none "
+            "runs, it belongs to another user or state directory, or it serves another run."
+        ),
+        "Start one, `refute proxy --upstream URL`, point the system at its address, and run again.",
+    ),
+    "PROXY-REQUEST": (
+        "A request that the proxy does not pass on",
+        (
+            "The client sent what is no HTTP/1.1, is ambiguous about its length, or asks a forward proxy. Two readers could take it "
+            "for different requests, so it was answered with 400 and never reached upstream."
+        ),
+        "Look at what sends it; HTTP/2 without TLS, `CONNECT` and absolute URLs are not served.",
+    ),
+    "PROXY-UPSTREAM": (
+        "Upstream does not answer",
+        (
+            "The proxy could not reach its upstream, or the connection ended before an answer, or the answer is no HTTP/1.1. It answers "
+            "502 in its own name then; no fault is at work."
+        ),
+        "Call upstream without the proxy; check --upstream, and for private certificates SSL_CERT_FILE.",
+    ),
+    "PROXY-UPSTREAM-URL": (
+        "Upstream is no base URL",
+        "The proxy stands in front of one base URL of http or https.",
+        "`refute proxy --upstream https://api.openai.com`.",
+    ),
     "REFUTE-DEFECT": (
         "A defect in Refute",
         "Something went wrong that is no fault of your system or your file. What was armed was rolled back; nothing was decided by it.",
@@ -416,8 +450,8 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     "TRY-TARGET": (
         "No target",
-        "Faults of tools and retrievers need to know which function or endpoint to strike.",
-        "Name it with --python module:function or --endpoint URL.",
+        "Faults of tools and retrievers, and those in a proxy, need to know which function or endpoint to strike.",
+        "Name it with --python module:function or --endpoint URL; with --via proxy, by the proxy's address.",
     ),
     "TRY-WHOLE": (
         "A fault of a whole component",

@@ -48,6 +48,7 @@ class Component:
         endpoint: base URL at which others reach it, or "".
         python: `module:function` that is called to reach it, or "".
         place: where it is found on this host.
+        via: name of the injector that stands on the way to it (`proxy`), or "" for whichever can reach it.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Component:
     endpoint: str = ""
     python: str = ""
     place: Place = Place()
+    via: str = ""
 
     @property
     def port(self) -> int:
@@ -69,10 +71,10 @@ class Component:
         """Return a JSON object."""
         place = {name: value for name, value in asdict(self.place).items() if value}
         made = {"name": self.name, "kind": self.kind, "calls": list(self.calls), "endpoint": self.endpoint, "python": self.python}
-        return made | ({"place": place} if place else {})
+        return made | ({"place": place} if place else {}) | ({"via": self.via} if self.via else {})
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Component:
         """Return the component that `to_json` wrote."""
         place = Place(**data.get("place", {}))
-        return cls(data["name"], data["kind"], tuple(data["calls"]), data["endpoint"], data["python"], place)
+        return cls(data["name"], data["kind"], tuple(data["calls"]), data["endpoint"], data["python"], place, data.get("via", ""))

@@ -88,14 +88,20 @@ class Armament:
         await self._link.arm([handle], LEASE_TTL_S)
         self.applied()
 
-    def arm_joining(self, arming: Arming, experiment: str) -> None:
-        """Write the fault down and arm every process that joins from now on, before its first line; none of them must last.
+    async def arm_joining(self, arming: Arming, experiment: str, holders: Sequence[ProcessIdentity]) -> None:
+        """Write the fault down and arm every process that has joined or joins from now on, before its first line; none of them must last.
+
+        Args:
+            arming: the fault, aimed.
+            experiment: its id.
+            holders: processes that have joined, in which it will live.
 
         Raises:
             RefuteError: it cannot be written down, and nothing will be armed.
         """
-        self._link.arm_joining([self._intend(arming, experiment, ())], LEASE_TTL_S)
+        self._link.arm_joining([self._intend(arming, experiment, holders)], LEASE_TTL_S)
         self._renew = self._link.renew_live
+        await self._link.arm_live()
 
     def applied(self) -> None:
         """Write down that it is there.

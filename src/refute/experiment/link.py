@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from refute.core.arming import Handle, Landing
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError
@@ -56,15 +56,19 @@ class Link:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def joined(self, role: str, timeout_s: float) -> Peer:
-        """Wait for a process of that role.
+    async def joined(self, role: str, timeout_s: float, pid: int | None = None) -> Peer:
+        """Wait for a process of that role, or for a certain one.
 
         Raises:
             TimeoutError: none came in time.
         """
+
+        def found() -> Peer | None:
+            return next((peer for peer in self.peers if peer.role == role and pid in {None, peer.pid}), None)
+
         async with asyncio.timeout(timeout_s), self._joined:
-            await self._joined.wait_for(lambda: any(peer.role == role for peer in self.peers))
-        return next(peer for peer in self.peers if peer.role == role)
+            await self._joined.wait_for(found)
+        return cast("Peer", found())
 
     async def arm(self, handles: Sequence[Handle], ttl_s: float) -> None:
         """Apply all handles in every process, and in those that join later; where the worker refuses, all are disarmed again.
@@ -82,6 +86,10 @@ class Link:
     def arm_joining(self, handles: Sequence[Handle], ttl_s: float) -> None:
         """Apply all handles in every process that joins from now on, before its first line."""
         self._armed = [handle.to_json() for handle in handles], ttl_s
+
+    async def arm_live(self) -> None:
+        """Apply in every process that is left what those that join later are armed with."""
+        await asyncio.gather(*map(self._arm, self.live()))
 
     async def renew_live(self, ttl_s: float) -> None:
         """Extend the lease in the processes that are left; one that does not answer loses its lease by itself."""
@@ -132,7 +140,8 @@ class Link:
         except RefuteError as error:
             if peer.role == "worker":
                 raise
-            peer.refused = f"a process that the workload started could not be armed: {error.problems[0].seen or error.problems[0].what}"
+            what = "a proxy" if peer.role == "proxy" else "a process that the workload started"
+            peer.refused = f"{what} could not be armed: {error.problems[0].seen or error.problems[0].what}"
 
     async def _renew(self, peer: Peer, ttl_s: float) -> None:
         if not peer.armed:
@@ -161,7 +170,7 @@ class Link:
         peer: Peer | None = None
         try:
             peer = await self._welcome(reader, writer)
-            if peer is not None and peer.role == "exec":
+            if peer is not None and peer.role != "worker":
                 starting = asyncio.create_task(self._let_go(peer))
                 self._tasks.add(starting)
                 starting.add_done_callback(self._tasks.discard)

@@ -76,6 +76,7 @@ class Peer:
         refused: why it could not be armed the last time, or "".
         resists: whether it said, the last time that it answered, that the fault is still there.
         lease_end_s: when its lease has ended at the latest, on `lease_now_s`; infinite while an `arm` is unanswered.
+        serves: base URLs that it stands before, where it is a proxy.
     """
 
     role: str
@@ -90,6 +91,7 @@ class Peer:
     refused: str = ""
     resists: bool = False
     lease_end_s: float = math.inf
+    serves: tuple[str, ...] = ()
 
     async def ask(self, op: str, timeout_s: float = _ANSWER_S, **fields: Any) -> Message:
         """Ask for something and wait for the answer.
@@ -222,11 +224,12 @@ def peer_of(hello: Message, writer: asyncio.StreamWriter) -> Peer:
     """Return the process that said hello; which one it is the system says, not the message.
 
     Args:
-        hello: with its role, and its pid as it sees it.
+        hello: with its role, what it stands before, and its pid as it sees it.
         writer: of the connection.
     """
     pid = _connected_pid(writer.get_extra_info("socket")) or int(hello.get("pid", 0))
-    return Peer(str(hello.get("role")), pid, writer, identity_of(pid))
+    serves = hello.get("serves", ())
+    return Peer(str(hello.get("role")), pid, writer, identity_of(pid), serves=tuple(map(str, serves)) if isinstance(serves, list) else ())
 
 
 def _connected_pid(connection: Any) -> int:

@@ -16,6 +16,7 @@ from refute.core.arming import Arming, Landing
 from refute.core.errors import refuse
 from refute.core.link import Message
 from refute.experiment.armament import Armament, Rollback, to_the_end
+from refute.experiment.doors import invite_proxies
 from refute.experiment.link import Link
 from refute.experiment.peer import Peer
 from refute.injectors.boot import python_path
@@ -97,11 +98,13 @@ class Program:
         rollback = self._rollback
         return Trial(
             self._process.returncode if self._process else None, rollback.landing if rollback else Landing(), dict(self._exceptions),
-            len(self._link.peers), rollback, time.monotonic() - start, interrupted,
+            sum(peer.role == "exec" for peer in self._link.peers), rollback, time.monotonic() - start, interrupted,
         )  # fmt: skip
 
     async def _armed(self) -> None:
-        self._armament.arm_joining(self._arming, "try")
+        await invite_proxies(self._link, [self._arming.component])
+        holders = [peer.process for peer in self._link.live() if peer.process is not None]
+        await self._armament.arm_joining(self._arming, "try", holders)
         self._process = process = await self._start()
         self._armament.applied()
         while process.returncode is None:

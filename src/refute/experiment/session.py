@@ -19,6 +19,7 @@ from refute.core.outcome import Outcome
 from refute.core.process import ProcessIdentity
 from refute.experiment.armament import to_the_end
 from refute.experiment.cases import Unit, draw_units, read_cases
+from refute.experiment.doors import invite_proxies
 from refute.experiment.link import Link
 from refute.experiment.load import MEASURE_S
 from refute.experiment.peer import Peer
@@ -91,7 +92,7 @@ class Session:
             Versions of what it runs on.
 
         Raises:
-            RefuteError: it could not be (`WORKLOAD-SETUP`).
+            RefuteError: it could not be (`WORKLOAD-SETUP`), or a proxy that its components need does not join (`PROXY-NONE`).
         """
         self._ready = asyncio.get_running_loop().create_future()
         workload = self._intent.workload
@@ -107,6 +108,7 @@ class Session:
                 ready = await self._or_death(self._ready)
         except TimeoutError:
             raise self._failed("WORKLOAD-SETUP", "the workload could not be set up", "not ready in time") from None
+        await invite_proxies(self.link, self._intent.system.components.values())
         versions: dict[str, str] = ready["versions"]
         return versions
 

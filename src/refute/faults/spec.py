@@ -11,7 +11,7 @@ from typing import Literal
 from refute.core.arming import Draw
 from refute.core.system import ComponentKind, Hazard
 from refute.wire.events import Answer, StreamEvent
-from refute.wire.exchange import Call, PythonCall, PythonStrike, Reply, Strike
+from refute.wire.exchange import Call, ConnectionStrike, PythonCall, PythonStrike, Reply, Strike
 from refute.wire.protocol import Codec
 
 
@@ -98,6 +98,8 @@ class Fault:
             is sent. The strike's rewriter then starts at the awaited event.
         strike_python: for faults on Python functions: (call, magnitude, rng) to a strike.
         matches_python: whether the fault could hit this call; called for every call, in every arm. None: any call.
+        strike_connection: for faults on connections whose bytes are not understood: (magnitude) to a strike. Such a connection
+            belongs to no unit, so that every unit sees it.
         remembers: how many earlier answers to other arguments a call carries, 0 for none.
         acts_on: for faults that strike a component as a whole, what of it: its `process`, its `port` or its `directory`.
     """
@@ -119,13 +121,14 @@ class Fault:
     awaits: Awaits | None = None
     strike_python: Callable[[PythonCall, float | None, random.Random], PythonStrike] | None = None
     matches_python: Callable[[PythonCall], bool] | None = None
+    strike_connection: Callable[[float | None], ConnectionStrike] | None = None
     remembers: int = 0
     acts_on: Literal["", "process", "port", "directory"] = ""
 
     @property
     def whole(self) -> bool:
         """Whether it strikes a component as a whole, so that no unit can be kept out of it."""
-        return bool(self.acts_on)
+        return bool(self.acts_on) or self.strike_connection is not None
 
     @property
     def family(self) -> str:
@@ -151,11 +154,13 @@ class Fault:
         return f"magnitude {magnitude:g} {scale.unit} is outside {scale.low:g} to {scale.high:g} {scale.unit}"
 
 
-Seam = Literal["exchange", "python", "process", "port", "directory"]
+Seam = Literal["exchange", "python", "connection", "process", "port", "directory"]
 
 
 def seams(fault: Fault) -> frozenset[Seam]:
     """Return where a fault can be injected."""
-    offered: dict[Seam, object] = {"exchange": fault.strike_exchange, "python": fault.strike_python}
+    offered: dict[Seam, object] = {
+        "exchange": fault.strike_exchange, "python": fault.strike_python, "connection": fault.strike_connection,
+    }  # fmt: skip
     whole: frozenset[Seam] = frozenset([fault.acts_on] if fault.acts_on else [])
     return whole | {seam for seam, strike in offered.items() if strike is not None}

@@ -11,7 +11,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from refute.core.arming import Handle, Injector
@@ -167,12 +167,13 @@ def _unknown(message: Message) -> Message:
     raise RefuteError(Problem("LINK-OP", "the link was asked for something unknown", seen=str(message.get("op"))))
 
 
-def connect(role: str, environ: Mapping[str, str] = os.environ) -> socket.socket:
+def connect(role: str, environ: Mapping[str, str] = os.environ, serves: Sequence[str] = ()) -> socket.socket:
     """Open the link that the environment names and say hello.
 
     Args:
-        role: what this process is: `worker`, `exec`.
+        role: what this process is: `worker`, `exec`, `proxy`.
         environ: where the address and the token stand.
+        serves: base URLs that it stands before.
 
     Returns:
         The connected socket.
@@ -183,6 +184,6 @@ def connect(role: str, environ: Mapping[str, str] = os.environ) -> socket.socket
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.connect(environ[ADDRESS_VARIABLE])
-    hello = {"op": "hello", "token": environ[TOKEN_VARIABLE], "role": role, "pid": os.getpid()}
+    hello = {"op": "hello", "token": environ[TOKEN_VARIABLE], "role": role, "pid": os.getpid(), "serves": list(serves)}
     connection.sendall(encode(hello))
     return connection

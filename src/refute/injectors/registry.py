@@ -12,7 +12,7 @@ from refute.core.errors import refuse
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import Seam, seams
 
-_IN_PROCESS = {"callables": "callables", "http": "http"}
+_IN_PROCESS = {"callables": "callables", "http": "http", "proxy": "proxy"}
 _ON_THE_HOST = {
     "signals": "host.signals",
     "prlimit": "host.prlimit",
@@ -51,7 +51,7 @@ def _loaded(built_in: Mapping[str, str]) -> dict[str, Injector]:
 
 
 def choose(arming: Arming) -> Injector:
-    """Return the first injector that can do it.
+    """Return the first injector that can do it; for a component that is reached `via` one, that one or Python's own calls.
 
     Args:
         arming: what is to be done.
@@ -59,8 +59,10 @@ def choose(arming: Arming) -> Injector:
     Raises:
         RefuteError: none can (`INJECTOR-NONE`), with each one's reason.
     """
-    reasons = {}
+    reasons, via = {}, arming.component.via
     for name, injector in injectors().items():
+        if via and name not in {via, "callables"}:
+            continue
         if not (reason := injector.refuses(arming)):
             return injector
         reasons[name] = reason

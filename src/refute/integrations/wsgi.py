@@ -14,7 +14,7 @@ from typing import Any
 
 from refute.core.cohort import without_unit
 from refute.core.context import current_unit
-from refute.integrations._ingress import ingress
+from refute.injectors.ingress import ingress
 
 __all__ = ["CohortMiddleware"]
 

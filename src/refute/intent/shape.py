@@ -14,6 +14,7 @@ from refute.intent.values import (
     Confidence,
     CriterionText,
     Duration,
+    Endpoint,
     Freezes,
     MagnitudeText,
     Name,
@@ -64,8 +65,11 @@ class ComponentShape(Part):
 
     kind: ComponentKind = Field(description="What sort of component it is; faults apply to kinds.")
     calls: list[Text] = Field(default=[], description="Names of the components that it calls.")
-    endpoint: Url | None = Field(default=None, description="Base URL at which others reach it.")
+    endpoint: Endpoint | None = Field(default=None, description="Base URL at which others reach it; tcp://HOST:PORT where it is not HTTP.")
     python: Reference | None = Field(default=None, description="module:function that is called to reach it.")
+    via: Literal["proxy"] | None = Field(
+        default=None, description="`proxy`: its calls pass through `refute proxy`, and are broken there rather than in the caller."
+    )
     process: ProcessShape | None = Field(
         default=None, description="Its process, for faults of processes; where not stated, what listens at its port."
     )

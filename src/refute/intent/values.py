@@ -209,6 +209,17 @@ def _url(value: Any) -> str:
 Url = Annotated[str, PlainValidator(_url), _text_schema(r"^https?://[^\s@]+$", "http://127.0.0.1:8000/ask")]
 
 
+def _endpoint(value: Any) -> str:
+    if not isinstance(value, str) or not value.startswith("tcp:"):
+        return _url(value)
+    if (found := re.fullmatch(r"tcp://[^\s@/?#]+:(\d{1,5})", value)) is None or not 0 < int(found[1]) < 65536:
+        raise mistake("VALUE-URL", "is not the address of a TCP service", allowed="tcp://HOST:PORT, such as tcp://127.0.0.1:5432")
+    return value
+
+
+Endpoint = Annotated[str, PlainValidator(_endpoint), _text_schema(r"^(https?|tcp)://[^\s@]+$", "http://127.0.0.1:8000/v1")]
+
+
 def _reference(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(_REFERENCE, value):
         return value

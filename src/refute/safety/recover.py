@@ -11,7 +11,9 @@ from refute.core.arming import Handle, Injector
 from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, RefuteError
 from refute.core.lease import MAX_TTL_S
 from refute.core.process import ProcessIdentity, is_running
+from refute.injectors.door import is_disarmed
 from refute.safety.journal import Entry, Journal, State
+from refute.safety.state import doors_directory
 
 Ending = Literal["recovered", "running", "unproven"]
 _SETTLE_S = 1.0
@@ -103,12 +105,13 @@ def recover(
 
 
 def _expired(journal: Journal, entry: Entry, running: Callable[[ProcessIdentity], bool]) -> Recovered:
-    """Prove that an expiring fault is gone: with the processes that it lived in."""
-    left = [holder.pid for holder in entry.holders if running(holder)]
+    """Prove that an expiring fault is gone: with the processes that it lived in, or by the word of those that outlast runs."""
+    living = [holder.pid for holder in entry.holders if running(holder)]
+    left = [pid for pid in living if not is_disarmed(doors_directory(), pid, entry.handle.id)]
     if left:
         reason = f"the fault lives in process {left[0]}, which still runs; without its runner the lease ends within {MAX_TTL_S:g} s"
         return ended(entry, "unproven", reason, f"refute recover again once process {left[0]} has ended: kill {left[0]}")
-    return _noted(journal, entry, "the processes that it lived in are gone")
+    return _noted(journal, entry, "the processes that it lived in are gone" if not living else "its process says that it is not armed")
 
 
 def undo(injectors: Mapping[str, Injector], handle: Handle) -> str:

@@ -21,6 +21,11 @@ def state_directory() -> Path:
     return base / "refute"
 
 
+def doors_directory() -> Path:
+    """Return where processes that runs may ask to join have their signs; it need not exist."""
+    return state_directory() / "doors"
+
+
 def make_directory(directory: Path) -> None:
     """Make a directory, with its parents, that nobody else may look into.
 

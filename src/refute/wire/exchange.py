@@ -169,6 +169,25 @@ class Strike:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionStrike:
+    """What a fault does to the bytes of one connection, whatever they mean.
+
+    Attributes:
+        effect: what this does, as counted in the landing.
+        late_s: how late each piece from upstream is, in seconds.
+        bytes_per_s: how many bytes a second pass, each way; 0 for any.
+        reset: break the connection off as soon as anything comes over it.
+        silent: pass nothing on, and keep what comes until the lease ends.
+    """
+
+    effect: str
+    late_s: float = 0.0
+    bytes_per_s: float = 0.0
+    reset: bool = False
+    silent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PythonCall:
     """A call of a named Python function.
 

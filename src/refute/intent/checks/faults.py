@@ -16,11 +16,12 @@ from refute.intent.shape import BeliefShape
 from refute.system.graph import journeys_through, on_path, reachable
 
 _REACHED_BY: dict[Seam, str] = {
-    "exchange": "endpoint", "python": "python", "process": "process", "port": "port", "directory": "directory",
+    "exchange": "endpoint", "python": "python", "connection": "via", "process": "process", "port": "port", "directory": "directory",
 }  # fmt: skip
 _HAS: dict[Seam, str] = {
     "exchange": "an `endpoint`",
     "python": "a `python` reference",
+    "connection": "an `endpoint` of tcp that is reached `via: proxy`",
     "process": "a `process`, or a port on loopback",
     "port": "a `port`, or an `endpoint` on loopback",
     "directory": "a `directory`",
@@ -115,9 +116,11 @@ def _kind(subject: Subject, steps: Steps, fault: Fault, target: Component) -> It
 
 def _reached(target: Component) -> set[Seam]:
     place, port = target.place, bool(target.port)
+    tcp = target.endpoint.startswith("tcp:")
     said: dict[Seam, bool] = {
-        "exchange": bool(target.endpoint),
+        "exchange": bool(target.endpoint) and not tcp,
         "python": bool(target.python),
+        "connection": tcp and target.via == "proxy",
         "process": port or bool(place.pidfile or place.match),
         "port": port,
         "directory": bool(place.directory),

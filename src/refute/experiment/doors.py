@@ -1,0 +1,69 @@
+"""Finds the proxies of this machine that a run's components are reached through, and has them join its link."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from refute.core.errors import EXIT_INCONCLUSIVE, refuse
+from refute.core.system import Component
+from refute.experiment.link import Link
+from refute.injectors.door import invite, signs
+from refute.safety.state import doors_directory
+
+_JOIN_S = 5.0
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_PORTS = {"http": 80, "https": 443}
+
+
+async def invite_proxies(link: Link, components: Iterable[Component]) -> None:
+    """Have every proxy join that stands before a component which is reached `via: proxy`; those that have joined already stay.
+
+    Args:
+        link: of the run.
+        components: of the system.
+
+    Raises:
+        RefuteError: a component has none (`PROXY-NONE`).
+    """
+    for component in components:
+        if component.via == "proxy" and not _joined(link, component):
+            refusals = await _invite(link, component)
+            if not _joined(link, component):
+                raise refuse(
+                    "PROXY-NONE", f"no proxy stands before {component.name}", exit_code=EXIT_INCONCLUSIVE, seen="; ".join(refusals),
+                    allowed=f"a proxy whose own address or upstream is that of {component.endpoint}",
+                    next=f"refute proxy --upstream {component.endpoint or 'URL'}",
+                )  # fmt: skip
+
+
+async def _invite(link: Link, component: Component) -> list[str]:
+    """Knock at every door before a component; return why those that do not join do not."""
+    refusals = []
+    for sign in signs(doors_directory()):
+        if sign.role != "proxy" or not any(_same(url, component.endpoint) for url in sign.serves):
+            continue
+        why = await asyncio.to_thread(invite, sign, link.environment)
+        if why:
+            refusals.append(f"process {sign.pid}: {why}")
+        else:
+            with contextlib.suppress(TimeoutError):
+                await link.joined(sign.role, _JOIN_S, sign.pid)
+    return refusals or ["none was found"]
+
+
+def _joined(link: Link, component: Component) -> bool:
+    return any(peer.role == "proxy" and any(_same(url, component.endpoint) for url in peer.serves) for peer in link.live())
+
+
+def _same(one: str, other: str) -> bool:
+    """Say whether two URLs name one origin; all names of loopback are one."""
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme, "loopback" if host in _LOOPBACK else host, parts.port or _PORTS.get(parts.scheme)
