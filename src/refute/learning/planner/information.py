@@ -150,15 +150,14 @@ class Information:
             return [0.0] * len(short)
         targets = model.weighing(self._targets.sets)
         odds = model.interactions.odds_of(targets)
-        landed, now = targets.forecast(flat(table))
+        now = targets.forecast(flat(table))
         fresh = np.array([faults not in learner.tried for faults in self._targets.sets])
-        weights = self._targets.weights * landed * fresh
-        _, then = targets.forecast(_stacked(flat(table), supposed, model))
-        before = weights @ _entropy(odds[0] * now + odds[2])
+        weights = self._targets.weights * now.landed * fresh
+        then = targets.forecast(_stacked(flat(table), supposed, model))
+        before = weights @ _entropy(now.under(odds))
         same = np.array([_place(targets, sets.struck[sets.of_struck[one.position]]) for one in supposed])
-        chosen = np.array([one.odds for one in supposed])
-        mixed = np.where(same[:, None] == targets.of_struck, chosen[:, :1] * then + chosen[:, 2:], odds[0] * then + odds[2])
-        left = _entropy(mixed) @ weights
+        chosen = np.array([one.odds for one in supposed]).T[:, :, None]
+        left = _entropy(then.under(np.where(same[:, None] == targets.of_struck, chosen, odds[:, None]))) @ weights
         found, start = [], 0
         for group in after:
             rows = slice(start, start + len(group))
@@ -174,11 +173,13 @@ class _Outcomes:
 
     Attributes:
         weights: [course] probabilities.
+        fatal: [course] the part of them in which the faults interact.
         available: [set] probability that the entry point answers, whatever strikes.
         surprise: [set] entropy of the outcome in bits.
     """
 
     weights: Floats
+    fatal: Floats
     available: Floats
     surprise: Floats
 
@@ -188,14 +189,16 @@ def _outcomes(sets: Weighing, table: Flat, model: PropagationModel, universe: tu
     odds = model.interactions.odds_of(sets)
     both = sets.sums(weights * sets.landed)
     answers = sets.sums(weights * sets.available)
-    together = sets.sums(weights * sets.available * sets.landed)
-    fatal, fine = odds[1] * together, odds[2] * (both - together)
-    available = np.clip(answers - fatal + fine, 0.0, 1.0)
+    together, apart = sets.sums(weights * sets.available * sets.landed), sets.sums(weights * sets.apart)
+    available = np.clip(answers - odds[1] * apart + odds[2] * (both - together), 0.0, 1.0)
     owner = np.repeat(np.arange(len(universe)), np.diff(np.append(sets.starts, len(weights))))
-    width = int(sets.signature.max()) + 1
-    by_outcome = np.bincount(owner * width + sets.signature, weights, len(universe) * width).reshape(-1, width)
-    shown = -(by_outcome * np.log2(np.maximum(by_outcome, 1e-12))).sum(1)
-    return _Outcomes(weights, available, shown + together * _entropy(odds[1], 0.0))
+    fatal = weights * sets.apart * odds[1][owner]
+    width = int(max(sets.signature.max(), sets.fatal_signature.max())) + 1
+    size = len(universe) * width
+    by_outcome = np.bincount(owner * width + sets.signature, weights - fatal, size)
+    by_outcome += np.bincount(owner * width + sets.fatal_signature, fatal, size)
+    by_outcome = by_outcome.reshape(-1, width)
+    return _Outcomes(weights, fatal, available, -(by_outcome * np.log2(np.maximum(by_outcome, 1e-12))).sum(1))
 
 
 def _entropy(probability: Floats, slip: float = _SLIP) -> Floats:
@@ -239,23 +242,22 @@ def _suppose(model: PropagationModel, table: Table, sets: Weighing, position: in
     faults = sets.faults[position]
     struck = tuple(fault.call for fault in faults)
     start, end = sets.starts[position], np.append(sets.starts, len(sets.available))[position + 1]
-    weights, signature = outcomes.weights[start:end], sets.signature[start:end]
-    available, landed = sets.available[start:end], sets.landed[start:end]
+    fatal = outcomes.fatal[start:end]
+    spared = outcomes.weights[start:end] - fatal
+    signature, fatal_signature = sets.signature[start:end], sets.fatal_signature[start:end]
     odds = model.interactions.odds(struck)
     found = []
-    for one in range(int(signature.max()) + 1):
-        inside = weights * (signature == one)
-        probability = float(inside.sum())
+    for one in range(int(max(signature.max(), fatal_signature.max())) + 1):
+        apart, together = spared * (signature == one), fatal * (fatal_signature == one)
+        probability = float(apart.sum() + together.sum())
         if probability < _UNLIKELY:
             continue
-        rows = _evidence(model, table, faults, inside / probability)
-        first = int(np.argmax(signature == one))
-        if len(struck) < 2 or not (available[first] and landed[first]):
-            found.append(_Supposed(position, probability, rows, odds))
-            continue
-        found.append(_Supposed(position, probability * (1 - odds[1]), rows, np.array([odds[0], 0.0, odds[2]]) / (1 - odds[1])))
-        if probability * odds[1] > _UNLIKELY / 4:
-            found.append(_Supposed(position, probability * odds[1], rows, np.array([0.03, 0.97, 0.0])))
+        evidence = _evidence(model, table, faults, (apart + together) / probability)
+        settled = float((apart * sets.apart[start:end]).sum()) / probability
+        # where each fault was got over in its own place nothing fatal is left; where the pair was fatal all is; elsewhere it is as before
+        share = float(together.sum()) / probability
+        left = odds[1] * max(0.0, 1 - settled - share) + share
+        found.append(_Supposed(position, probability, evidence, np.array([1 - left - odds[2], left, odds[2]])))
     return found
 
 

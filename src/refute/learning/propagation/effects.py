@@ -13,9 +13,9 @@ from refute.learning.propagation.space import Run
 from refute.learning.propagation.weighing import Weighing
 
 _FATAL: Final = 0.04
-_RESCUED: Final = 0.01
+_RESCUED: Final = 0.005
 _WEIGHT: Final = 6.0
-_SLIP: Final = 0.01
+_SLIP: Final = 0.004
 _NONE: Final = np.array([1.0, 0.0, 0.0])
 
 
@@ -47,26 +47,34 @@ class Interactions:
         """Return [3, set] the same for many."""
         return np.array([self.odds(calls) for calls in sets.struck]).T[:, sets.of_struck]
 
-    def agree(self, calls: tuple[str, ...], available: bool) -> tuple[float, float]:
-        """Return the likelihoods of an outcome where the courses say that the entry point answers, and where they say that it does not."""
-        follows, fatal, fine = self.odds(calls)
-        answers = (follows + fine) * (1 - _SLIP) + fatal * _SLIP, fine * (1 - _SLIP) + (follows + fatal) * _SLIP
-        return answers if available else (1 - answers[0], 1 - answers[1])
+    def agree(self, calls: tuple[str, ...], available: bool) -> Floats:
+        """Return the likelihoods of an outcome.
 
-    def see(self, calls: tuple[str, ...], expected: float, available: bool) -> None:
-        """Learn from a pair.
+        Returns:
+            [3] where the courses say that the entry point does not answer, that it does, and that it does because each fault is got
+            over in its own place.
+        """
+        _, fatal, fine = self.odds(calls)
+        answers = (1 - 2 * _SLIP) * np.array([fine, 1.0, 1 - fatal]) + _SLIP
+        return answers if available else 1 - answers
+
+    def say(self, answers: float, apart: float, available: bool) -> Floats:
+        """Return [3] what a pair's run says about following its courses, being fatal and being fine.
 
         Args:
-            calls: ids.
-            expected: probability that the entry point answers if the pair follows its courses.
+            answers: probability that the entry point answers if the pair follows its courses.
+            apart: probability that it does so because each fault is got over in its own place.
             available: whether it did.
         """
-        if len(calls) < 2:
-            return
-        answers = np.array([(1 - 2 * _SLIP) * expected + _SLIP, _SLIP, 1 - _SLIP])
-        self.seen[calls] = self.seen.get(calls, np.ones(3)) * (answers if available else 1 - answers)
-        self.seen[calls] /= self.seen[calls].max()
-        self._rates = None
+        chance = (1 - 2 * _SLIP) * np.array([answers, answers - apart, 1.0]) + _SLIP
+        said = chance if available else 1 - chance
+        return said / said.max()
+
+    def replace(self, calls: tuple[str, ...], old: Floats, new: Floats) -> None:
+        """Take back what a run said about a pair, and say something else."""
+        if len(calls) > 1:
+            self.seen[calls] = self.seen.get(calls, np.ones(3)) * new / old
+            self._rates = None
 
     def _prior(self) -> Floats:
         if self._rates is None:

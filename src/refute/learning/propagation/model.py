@@ -40,12 +40,14 @@ class Assimilated:
         run: what was seen.
         courses: that it may have taken.
         messages: by slot: [kind, response] log-likelihood that it contributed.
+        pair: [3] likelihood that it contributed to its pair's interacting.
         clarity: probability of its likeliest explanation.
     """
 
     run: Run
     courses: list[Course]
     messages: dict[Slot, Floats] = field(default_factory=dict)
+    pair: Floats = field(default_factory=lambda: np.ones(3))
     clarity: float = 0.0
 
 
@@ -114,12 +116,12 @@ class PropagationModel:
         key = tuple(sets)
         if key not in self._weighings:
             self._weighings[key] = weighing(sets, lambda struck: self._supposed(struck, calls or {}), self.shape)
-        landed, answers = self._weighings[key].forecast(self.table)
-        odds = self.interactions.odds_of(self._weighings[key])
-        lost = np.flatnonzero(landed < 1e-9)
+        found = self._weighings[key].forecast(self.table)
+        answers = found.under(self.interactions.odds_of(self._weighings[key]))
+        lost = np.flatnonzero(found.landed < 1e-9)
         if len(lost):
-            answers[lost] = self._apart([sets[position] for position in lost])
-        return landed, odds[0] * answers + odds[2]
+            answers[lost] = self._each([sets[position] for position in lost])
+        return found.landed, answers
 
     def degraded(self, faults: Faults) -> float:
         """Return the probability that the entry point answers with less, given that it answers."""
@@ -131,7 +133,7 @@ class PropagationModel:
         known = [self.structure.calls.get(name) or calls[name] for name in struck]
         return courses(supposing(self.structure, known), struck)
 
-    def _apart(self, sets: Sequence[Faults]) -> Floats:
+    def _each(self, sets: Sequence[Faults]) -> Floats:
         """Forecast faults that no course makes strike together: each for itself, from what callers do on average."""
         average = self.responses.table().responses[self.shape.unknown_first, :, 2:].sum(-1)
         return np.array([float(np.prod([average[self.kinds[fault.kind]] for fault in faults])) for faults in sets])
@@ -147,10 +149,11 @@ class PropagationModel:
         """
         self.structure.know(calls[name] for name in run.calls)
         self.history.append(Assimilated(run, []))
+        self.degradation.see(run)
         if self.structure.learn(run):
             self._start_again()
         else:
-            self._assimilate(self.history[-1], fresh=True)
+            self._assimilate(self.history[-1])
             for one in [one for one in self.history if one.clarity < _AMBIGUOUS][-_REVISITED:]:
                 self._assimilate(one)
 
@@ -158,17 +161,17 @@ class PropagationModel:
         """Weigh all runs anew under a new structure."""
         slots = [*self.structure.slots(), UNKNOWN_FIRST, UNKNOWN_LATER]
         self.responses = responses_of(self.structure, slots, self.responses.partitions)
-        self.interactions, self.degradation = Interactions(), Degradation()
+        self.interactions = Interactions()
         self._courses.clear()
         self._weighings.clear()
         self._table = None
         for one in self.history:
-            one.courses, one.messages = [], {}
-            self._assimilate(one, fresh=True)
+            one.courses, one.messages, one.pair = [], {}, np.ones(3)
+            self._assimilate(one)
         for one in [one for one in self.history if one.clarity < _AMBIGUOUS]:
             self._assimilate(one)
 
-    def _assimilate(self, one: Assimilated, *, fresh: bool = False) -> None:
+    def _assimilate(self, one: Assimilated) -> None:
         """Replace what a run contributes by what it says beside all others."""
         struck = tuple(fault.call for fault in one.run.faults)
         if not struck:
@@ -176,31 +179,26 @@ class PropagationModel:
         one.courses = one.courses or self.courses(struck)
         for slot, message in one.messages.items():
             self.responses.evidence[self.responses.slots[slot]] -= message
+        self.interactions.replace(struck, one.pair, np.ones(3))
         table = self.responses.table()
+        laid = flat(table)
         sets = self.weighing((one.run.faults,))
-        prior = sets.courses(flat(table))
-        posterior = prior * self._likelihood(one)
+        posterior = sets.courses(laid) * self._likelihood(one)
         total = float(posterior.sum())
-        if fresh:
-            landed = prior * sets.landed
-            expected = float((landed * sets.available).sum() / max(landed.sum(), 1e-12))
-            self.interactions.see(struck, expected, one.run.available)
-            self.degradation.see(one.run)
         if total > 0:
             self._send(one, posterior / total, table)
+        said = sets.forecast(laid)
+        one.pair = self.interactions.say(float(said.available[0]), float(said.apart[0]), one.run.available)
+        self.interactions.replace(struck, np.ones(3), one.pair)
         self._table = None
 
     def _likelihood(self, one: Assimilated) -> Floats:
         struck = tuple(fault.call for fault in one.run.faults)
-        slip = 0.01 if len(struck) == 1 else 0.0
-        answers, fails = self.interactions.agree(struck, one.run.available)
+        sets = self.weighing((one.run.faults,))
+        agrees = self.interactions.agree(struck, one.run.available)[sets.available.astype(int) + sets.apart]
         made = frozenset(one.run.calls)
-        weights = []
-        for course in one.courses:
-            agrees = (answers if course.available else fails) * (1 - slip) + slip / 2
-            differing = len(course.calls ^ made) + (len(struck) - course.landed) + course.unseen
-            weights.append(agrees * max(_CALLS_FLOOR, _CALL_SLIP**differing))
-        return np.array(weights)
+        differing = [len(course.calls ^ made) + (len(struck) - course.landed) + course.unseen for course in one.courses]
+        return agrees * np.maximum(_CALLS_FLOOR, _CALL_SLIP ** np.array(differing))
 
     def _send(self, one: Assimilated, posterior: Floats, table: Table) -> None:
         """Turn the posterior over courses into a message to each slot that they suppose something about."""

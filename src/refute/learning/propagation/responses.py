@@ -2,7 +2,7 @@
 
 Each slot draws a response for each block of a partition of the kinds (`kinds`); the tolerance rate of a slot comes from its
 application and its caller, the rate at which kinds are told apart from its application; several slots of one site share their
-responses or do not. Given the rates slots are independent, so that rates are summed out on a grid and everything else in closed form:
+responses or do not; the calls of one caller run side by side or do not. Given the rates slots are independent, so that rates are summed out on a grid and everything else in closed form:
 the only approximation is that evidence enters as one factor a slot and kind (`evidence`).
 """
 
@@ -18,8 +18,8 @@ from refute.learning.propagation.courses import RESPONSES, SETS
 from refute.learning.propagation.kinds import Floats, Partitions
 from refute.learning.propagation.structure import Slot, Structure
 
-_TOLERANCE: Final = np.array([0.06, 0.16, 0.28, 0.42, 0.58, 0.74, 0.9])
-_TOLERANCE_PRIOR: Final = np.array([0.14, 0.17, 0.19, 0.18, 0.15, 0.11, 0.06])
+_TOLERANCE: Final = np.array([0.08, 0.22, 0.42, 0.65, 0.88])
+_TOLERANCE_PRIOR: Final = np.array([0.2, 0.27, 0.26, 0.18, 0.09])
 _EXHAUSTED: Final = np.array([0.04, 0.15, 0.35, 0.65])
 _EXHAUSTED_PRIOR: Final = np.array([0.3, 0.35, 0.25, 0.1])
 _SELECTIVE: Final = np.array([0.04, 0.2, 0.5])
@@ -27,16 +27,25 @@ _SELECTIVE_PRIOR: Final = np.array([0.5, 0.32, 0.18])
 _CALLER_SHIFT: Final = np.array([-1.4, 0.0, 1.4])
 _CALLER_PRIOR: Final = np.array([0.2, 0.6, 0.2])
 _SAME_SITE: Final = 0.7
-_FAIL_MODES: Final = np.array([0.88, 0.12])
+_LATE: Final = np.array([0.02, 0.95])
+_LATE_PRIOR: Final = np.array([0.87, 0.13])
 _TOLERANT_MODES: Final = np.array([0.55, 0.1, 0.35])
 _FLOOR: Final = -30.0
 SET_MEMBERS: Final = np.array([[response in members for response in range(RESPONSES)] for members in SETS], dtype=float)
 
 _SHIFTED: Final = 1.0 / (1.0 + np.exp(-(np.log(_TOLERANCE / (1 - _TOLERANCE))[:, None] + _CALLER_SHIFT)))
-_FIRST: Final = _SHIFTED.size
-_RATES: Final = np.concatenate([_SHIFTED.ravel(), _EXHAUSTED])
-_DRAWS: Final = np.concatenate([(1 - _RATES)[:, None] * _FAIL_MODES, _RATES[:, None] * _TOLERANT_MODES], axis=1)
-"""[rate, response]: tolerance rates of first attempts (application x caller), then of those made instead of a failed one."""
+_STYLES: Final = np.outer(_CALLER_PRIOR, _LATE_PRIOR).ravel()
+_FIRST: Final = _SHIFTED.size * len(_LATE)
+
+
+def _draws() -> Floats:
+    """Return [rate, response]: first attempts (application's tolerance x caller's x whether its calls run side by side), then later ones."""
+    rates = np.concatenate([np.repeat(_SHIFTED.ravel(), len(_LATE)), _EXHAUSTED])[:, None]
+    late = np.concatenate([np.tile(_LATE, _SHIFTED.size), np.full(len(_EXHAUSTED), _LATE @ _LATE_PRIOR)])[:, None]
+    return np.concatenate([(1 - rates) * (1 - late), (1 - rates) * late, rates * _TOLERANT_MODES], axis=1)
+
+
+_DRAWS: Final = _draws()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +137,8 @@ class Responses:
         return self._normalised(by_caller, later), share
 
     def _normalised(self, by_caller: Floats, later: Floats) -> Floats:
-        shape = (len(_TOLERANCE), len(_CALLER_SHIFT), len(_SELECTIVE))
-        shifts = by_caller.reshape(-1, *shape) + np.log(_CALLER_PRIOR)[None, None, :, None]
+        shape = (len(_TOLERANCE), len(_STYLES), len(_SELECTIVE))
+        shifts = by_caller.reshape(-1, *shape) + np.log(_STYLES)[None, None, :, None]
         callers = np.logaddexp.reduce(shifts, axis=2)  # [caller, tolerance, selective]
         exhausted = np.log(_EXHAUSTED_PRIOR)[:, None] + later
         base = np.log(_TOLERANCE_PRIOR)[:, None] + np.log(_SELECTIVE_PRIOR) + callers.sum(0)
@@ -138,7 +147,7 @@ class Responses:
         app = np.exp(joint - np.logaddexp.reduce(joint, axis=None))  # [tolerance, selective]
         first = (app[None, :, None, :] * within).reshape(len(within), _FIRST, len(_SELECTIVE))
         second = exhausted - np.logaddexp.reduce(exhausted, axis=0) + np.log(app.sum(0))
-        weights = np.zeros((len(self.slots), len(_RATES), len(_SELECTIVE)))
+        weights = np.zeros((len(self.slots), len(_DRAWS), len(_SELECTIVE)))
         for slot, caller in enumerate(self._callers):
             if self._later[slot]:
                 weights[slot, _FIRST:] = np.exp(second)

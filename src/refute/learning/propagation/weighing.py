@@ -75,7 +75,9 @@ class Weighing:
         starts: [set] position of each one's first course.
         available: [course] whether the entry point answers.
         landed: [course] whether every fault of the set strikes.
+        apart: [course] whether the entry point answers although all strike, because each is got over in its own place.
         signature: [course] which of its set's distinguishable outcomes it leads to.
+        fatal_signature: [course] which one it leads to if the faults interact.
         supposed: [course, n] positions in `Flat.sets`; padded.
         again: [course, m] the same for second failures at one slot; padded.
         alike: [course, m] positions in `Flat.same`; padded.
@@ -88,7 +90,9 @@ class Weighing:
     starts: Ints
     available: Bools
     landed: Bools
+    apart: Bools
     signature: Ints
+    fatal_signature: Ints
     supposed: Ints
     again: Ints
     alike: Ints
@@ -108,11 +112,35 @@ class Weighing:
         """Return [..., set] sums over each set's courses."""
         return np.add.reduceat(weights, self.starts, axis=-1)
 
-    def forecast(self, table: Flat) -> tuple[Floats, Floats]:
-        """Return [..., set] the probabilities that all faults strike, and that the entry point then answers."""
+    def forecast(self, table: Flat) -> Forecasts:
+        """Return what faults would do if they do not interact."""
         weights = self.courses(table) * self.landed
         landed = self.sums(weights)
-        return landed, self.sums(weights * self.available) / np.maximum(landed, 1e-12)
+        share = np.maximum(landed, 1e-12)
+        return Forecasts(landed, self.sums(weights * self.available) / share, self.sums(weights * self.apart) / share)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """What sets of faults would do.
+
+    Attributes:
+        landed: [..., set] probability that all of them strike.
+        available: [..., set] probability that the entry point answers, given that they do.
+        apart: [..., set] probability that it does so because each is got over in its own place.
+    """
+
+    landed: Floats
+    available: Floats
+    apart: Floats
+
+    def under(self, odds: Floats) -> Floats:
+        """Return [..., set] probabilities that the entry point answers, given that all strike.
+
+        Args:
+            odds: [3, ..., set] of a set following its courses, being fatal together, and being fine together.
+        """
+        return self.available - odds[1] * self.apart + odds[2] * (1 - self.available)
 
 
 Courses = Callable[[tuple[str, ...]], list[Course]]
@@ -143,7 +171,9 @@ class _Block:
 
     available: Bools
     landed: Bools
+    apart: Bools
     signature: Ints
+    fatal_signature: Ints
     slots: Ints
     symbols: Ints
     sets: Ints
@@ -153,6 +183,7 @@ class _Block:
 def _block(found: list[Course], faults: int, shape: Shape) -> _Block:
     signatures: dict[object, int] = {}
     marks = [signatures.setdefault((one.available, one.calls, one.unseen), len(signatures)) for one in found]
+    fatal = [signatures.setdefault((False, one.calls, one.unseen), len(signatures)) for one in found]
     firsts = [[one for one in course.supposed if one.earlier is None] for course in found]
     seconds = [[one for one in course.supposed if one.earlier is not None] for course in found]
     width, more = max(map(len, firsts)), max(map(len, seconds))
@@ -167,7 +198,8 @@ def _block(found: list[Course], faults: int, shape: Shape) -> _Block:
             again[row, column] = shape.position(one.slot), one.kind, one.response, earlier, one.response == one.earlier_response
     available = np.array([one.available for one in found])
     landed = np.array([one.landed >= faults for one in found])
-    return _Block(available, landed, np.array(marks), slots, symbols, sets, again)
+    apart = available & landed & np.array([faults > 1 and one.survived > 1 for one in found])
+    return _Block(available, landed, apart, np.array(marks), np.array(fatal), slots, symbols, sets, again)
 
 
 def _joined(sets: tuple[Faults, ...], blocks: list[_Block], kinds: list[list[int]], shape: Shape) -> Weighing:
@@ -190,8 +222,9 @@ def _joined(sets: tuple[Faults, ...], blocks: list[_Block], kinds: list[list[int
         again[rows, columns] = np.where(slot >= 0, (slot * count + kind[symbol]) * len(SETS) + chosen, shape.never)
         alike[rows, columns] = np.where(slot >= 0, (slot * count + kind[earlier]) * count + kind[symbol], alike[rows, columns])
         equal[rows, columns] = (slot >= 0) & (agrees == 1)
+    fatal = np.concatenate([block.fatal_signature for block in blocks])
     available, landed = np.concatenate([block.available for block in blocks]), np.concatenate([block.landed for block in blocks])
-    signature = np.concatenate([block.signature for block in blocks])
+    signature, apart = np.concatenate([block.signature for block in blocks]), np.concatenate([block.apart for block in blocks])
     struck: dict[tuple[str, ...], int] = {}
     of_struck = np.array([struck.setdefault(tuple(fault.call for fault in faults), len(struck)) for faults in sets])
-    return Weighing(sets, tuple(struck), of_struck, starts, available, landed, signature, supposed, again, alike, equal)
+    return Weighing(sets, tuple(struck), of_struck, starts, available, landed, apart, signature, fatal, supposed, again, alike, equal)
