@@ -17,6 +17,8 @@ from refute.learning.propagation.space import Faults, Run
 from refute.learning.value import Prices
 
 _TIE: Final = 1e-9
+_NOVELTY: Final = 0.1
+"""Worth of a bit about what happens, whether or not forecasts hang on it: the model may be wrong about that."""
 PER_RISK: Final = Prices(fixed=1.0, risk=4.0)
 
 
@@ -98,8 +100,8 @@ class ByInformation(_Informed):
     __slots__ = ()
 
     def scores(self, learner: Learner, pool: Sequence[Faults]) -> Floats:
-        """Return expected bits; among those that teach nothing, the less certain ones come first."""
-        return np.array([one.bits + 1e-4 * one.surprise for one in self.information.prospects(learner, pool)])
+        """Return expected bits."""
+        return np.array([one.bits + _NOVELTY * one.surprise for one in self.information.prospects(learner, pool)])
 
 
 @dataclass(slots=True)
@@ -111,7 +113,7 @@ class InformationPerRisk(_Informed):
     def scores(self, learner: Learner, pool: Sequence[Faults]) -> Floats:
         """Return bits per price."""
         prospects = self.information.prospects(learner, pool)
-        return np.array([(one.bits + 1e-4 * one.surprise) / (self.prices.fixed + self.prices.risk * one.risk) for one in prospects])
+        return np.array([(one.bits + _NOVELTY * one.surprise) / (self.prices.fixed + self.prices.risk * one.risk) for one in prospects])
 
 
 def best(scores: Floats, rng: random.Random) -> int:

@@ -148,7 +148,7 @@ class Information:
         supposed = [one for group in after for one in group]
         if not supposed:
             return [0.0] * len(short)
-        targets = model.weighing(self._targets.sets)
+        targets = model.supposing(self._targets.sets)
         odds = model.interactions.odds_of(targets)
         now = targets.forecast(flat(table))
         fresh = np.array([faults not in learner.tried for faults in self._targets.sets])

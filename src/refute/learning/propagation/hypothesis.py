@@ -1,4 +1,4 @@
-"""Where a call would belong that was never seen: only the failure of another can have called it up."""
+"""What must be so if calls failed together that, for all that is known, cannot: one of them was made because another had failed."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ def supposing(structure: Structure, struck: Sequence[Call]) -> Structure:
         if slot is not None:
             supposed.alternates[slot] = (*supposed.alternates.get(slot, ()), call.site)
     return supposed
+
+
+def retrying(structure: Structure, struck: Call) -> Structure | None:
+    """Return the structure in which a call is tried again when it fails, None where it is known what happens then.
+
+    Args:
+        structure: what is known.
+        struck: a known call.
+    """
+    at = next((slot for slot in structure.slots() if structure.site_of(slot) == struck.site and slot not in structure.alternates), None)
+    if at is None:
+        return None
+    return replace(structure, alternates={**structure.alternates, at: (struck.site,)})
 
 
 def _retried(structure: Structure, call: Call) -> Slot | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from refute.learning.propagation.courses import RESPONSES, UPSTREAM, Course, courses
 from refute.learning.propagation.effects import Degradation, Interactions
-from refute.learning.propagation.hypothesis import supposing
+from refute.learning.propagation.hypothesis import retrying, supposing
 from refute.learning.propagation.kinds import UPSTREAM_KIND, Floats, partitions
 from refute.learning.propagation.responses import SET_MEMBERS, Responses, Table, add_evidence, responses_of
 from refute.learning.propagation.space import Call, Faults, Run, Site
@@ -73,6 +73,7 @@ class PropagationModel:
     _table: Flat | None = None
     _courses: dict[tuple[str, ...], list[Course]] = field(default_factory=dict)
     _weighings: dict[tuple[Faults, ...], Weighing] = field(default_factory=dict)
+    _supposing: dict[tuple[Faults, ...], Weighing] = field(default_factory=dict)
 
     # What it knows
 
@@ -101,6 +102,12 @@ class PropagationModel:
             self._weighings[sets] = weighing(sets, self.courses, self.shape)
         return self._weighings[sets]
 
+    def supposing(self, sets: tuple[Faults, ...], calls: Mapping[str, Call] | None = None) -> Weighing:
+        """Return the courses of sets of faults, supposing what it takes for all of a set to strike; kept until the structure changes."""
+        if sets not in self._supposing:
+            self._supposing[sets] = weighing(sets, lambda struck: self._supposed(struck, calls or {}), self.shape)
+        return self._supposing[sets]
+
     def forecast(self, sets: Sequence[Faults], calls: Mapping[str, Call] | None = None) -> tuple[Floats, Floats]:
         """Return what faults would do.
 
@@ -113,11 +120,9 @@ class PropagationModel:
         """
         if not sets:
             return np.zeros(0), np.zeros(0)
-        key = tuple(sets)
-        if key not in self._weighings:
-            self._weighings[key] = weighing(sets, lambda struck: self._supposed(struck, calls or {}), self.shape)
-        found = self._weighings[key].forecast(self.table)
-        answers = found.under(self.interactions.odds_of(self._weighings[key]))
+        laid = self.supposing(tuple(sets), calls)
+        found = laid.forecast(self.table)
+        answers = found.under(self.interactions.odds_of(laid))
         lost = np.flatnonzero(found.landed < 1e-9)
         if len(lost):
             answers[lost] = self._each([sets[position] for position in lost])
@@ -128,15 +133,29 @@ class PropagationModel:
         return self.degradation.rate(tuple(fault.call for fault in faults))
 
     def _supposed(self, struck: tuple[str, ...], calls: Mapping[str, Call]) -> list[Course]:
-        if all(name in self.structure.calls for name in struck):
-            return self.courses(struck)
-        known = [self.structure.calls.get(name) or calls[name] for name in struck]
-        return courses(supposing(self.structure, known), struck)
+        """Return courses for struck calls, in which they do strike if there is any way to suppose so."""
+        if not all(name in self.structure.calls for name in struck):
+            known = [self.structure.calls.get(name) or calls[name] for name in struck]
+            return courses(supposing(self.structure, known), struck)
+        found = self.courses(struck)
+        if any(course.landed == len(struck) for course in found):
+            return found
+        for name in struck:
+            other = retrying(self.structure, self.structure.calls[name])
+            retried = [] if other is None else courses(other, struck)
+            if any(course.landed == len(struck) for course in retried):
+                return retried
+        return found
 
     def _each(self, sets: Sequence[Faults]) -> Floats:
-        """Forecast faults that no course makes strike together: each for itself, from what callers do on average."""
+        """Forecast faults that no course makes strike together: each for itself, those on unknown calls as callers respond on average."""
         average = self.responses.table().responses[self.shape.unknown_first, :, 2:].sum(-1)
-        return np.array([float(np.prod([average[self.kinds[fault.kind]] for fault in faults])) for faults in sets])
+        singles = {fault: float(average[self.kinds[fault.kind]]) for faults in sets for fault in faults}
+        known = [fault for fault in singles if fault.call in self.structure.calls]
+        if known:
+            found = self.weighing(tuple((fault,) for fault in known)).forecast(self.table)
+            singles |= {fault: float(p) for fault, landed, p in zip(known, found.landed, found.available, strict=True) if landed > 1e-9}
+        return np.array([float(np.prod([singles[fault] for fault in faults])) for faults in sets])
 
     # What it learns
 
@@ -164,6 +183,7 @@ class PropagationModel:
         self.interactions = Interactions()
         self._courses.clear()
         self._weighings.clear()
+        self._supposing.clear()
         self._table = None
         for one in self.history:
             one.courses, one.messages, one.pair = [], {}, np.ones(3)
