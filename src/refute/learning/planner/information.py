@@ -22,7 +22,7 @@ from refute.learning.propagation.model import PropagationModel
 from refute.learning.propagation.responses import SET_MEMBERS, Table, add_evidence
 from refute.learning.propagation.space import Fault, Faults, faults_of
 from refute.learning.propagation.structure import Slot
-from refute.learning.propagation.weighing import Flat, Weighing, flat
+from refute.learning.propagation.weighing import Flat, Places, Weighing, flat
 
 _SHORTLIST: Final = 20
 _PER_CALLS: Final = 2
@@ -149,15 +149,12 @@ class Information:
         if not supposed:
             return [0.0] * len(short)
         targets = model.supposing(self._targets.sets)
-        odds = model.interactions.odds_of(targets)
-        now = targets.forecast(flat(table))
+        fatal = model.interactions.fatal(targets.places)
+        landed, now = targets.forecast(flat(table), fatal)
         fresh = np.array([faults not in learner.tried for faults in self._targets.sets])
-        weights = self._targets.weights * now.landed * fresh
-        then = targets.forecast(_stacked(flat(table), supposed, model))
-        before = weights @ _entropy(now.under(odds))
-        same = np.array([_place(targets, sets.struck[sets.of_struck[one.position]]) for one in supposed])
-        chosen = np.array([one.odds for one in supposed]).T[:, :, None]
-        left = _entropy(then.under(np.where(same[:, None] == targets.of_struck, chosen, odds[:, None]))) @ weights
+        weights = self._targets.weights * landed * fresh
+        _, then = targets.forecast(_stacked(flat(table), supposed, model), _fatal_then(targets, fatal, supposed))
+        before, left = weights @ _entropy(now), _entropy(then) @ weights
         found, start = [], 0
         for group in after:
             rows = slice(start, start + len(group))
@@ -186,13 +183,9 @@ class _Outcomes:
 
 def _outcomes(sets: Weighing, table: Flat, model: PropagationModel, universe: tuple[Faults, ...]) -> _Outcomes:
     weights = sets.courses(table)
-    odds = model.interactions.odds_of(sets)
-    both = sets.sums(weights * sets.landed)
-    answers = sets.sums(weights * sets.available)
-    together, apart = sets.sums(weights * sets.available * sets.landed), sets.sums(weights * sets.apart)
-    available = np.clip(answers - odds[1] * apart + odds[2] * (both - together), 0.0, 1.0)
     owner = np.repeat(np.arange(len(universe)), np.diff(np.append(sets.starts, len(weights))))
-    fatal = weights * sets.apart * odds[1][owner]
+    fatal = weights * sets.available * sets.fatal(model.interactions.fatal(sets.places))
+    available = np.clip(sets.sums(weights * sets.available - fatal), 0.0, 1.0)
     width = int(max(sets.signature.max(), sets.fatal_signature.max())) + 1
     size = len(universe) * width
     by_outcome = np.bincount(owner * width + sets.signature, weights - fatal, size)
@@ -228,24 +221,24 @@ class _Supposed:
         position: of the candidate in the universe.
         probability: of the outcome.
         evidence: [kind, response] that slots would have, by position.
-        odds: of the candidate's pair interacting.
+        fatal: probabilities that pairs of places interact.
     """
 
     position: int
     probability: float
     evidence: dict[int, Floats]
-    odds: Floats
+    fatal: dict[Places, float]
 
 
 def _suppose(model: PropagationModel, table: Table, sets: Weighing, position: int, outcomes: _Outcomes) -> list[_Supposed]:
     """Return every outcome of a candidate that is not unlikely, with what it would leave."""
     faults = sets.faults[position]
-    struck = tuple(fault.call for fault in faults)
     start, end = sets.starts[position], np.append(sets.starts, len(sets.available))[position + 1]
     fatal = outcomes.fatal[start:end]
     spared = outcomes.weights[start:end] - fatal
     signature, fatal_signature = sets.signature[start:end], sets.fatal_signature[start:end]
-    odds = model.interactions.odds(struck)
+    pairs = {int(number): sets.places[number] for number in set(sets.place[start:end].tolist()) if number < len(sets.places)}
+    rate = dict(zip(pairs.values(), model.interactions.fatal(list(pairs.values())), strict=True))
     found = []
     for one in range(int(max(signature.max(), fatal_signature.max())) + 1):
         apart, together = spared * (signature == one), fatal * (fatal_signature == one)
@@ -253,11 +246,12 @@ def _suppose(model: PropagationModel, table: Table, sets: Weighing, position: in
         if probability < _UNLIKELY:
             continue
         evidence = _evidence(model, table, faults, (apart + together) / probability)
-        settled = float((apart * sets.apart[start:end]).sum()) / probability
-        # where each fault was got over in its own place nothing fatal is left; where the pair was fatal all is; elsewhere it is as before
-        share = float(together.sum()) / probability
-        left = odds[1] * max(0.0, 1 - settled - share) + share
-        found.append(_Supposed(position, probability, evidence, np.array([1 - left - odds[2], left, odds[2]])))
+        after = {}
+        for number, places in pairs.items():
+            inside = sets.place[start:end] == number
+            elsewhere = float((apart + together)[~inside].sum())
+            after[places] = float((together[inside].sum() + rate[places] * elsewhere) / probability)
+        found.append(_Supposed(position, probability, evidence, after))
     return found
 
 
@@ -310,6 +304,12 @@ def _stacked(base: Flat, supposed: Sequence[_Supposed], model: PropagationModel)
     return Flat(sets, same)
 
 
-def _place(targets: Weighing, struck: tuple[str, ...]) -> int:
-    """Return which of the targets' sets of calls this is, -1 if none."""
-    return targets.struck.index(struck) if struck in targets.struck else -1
+def _fatal_then(targets: Weighing, fatal: Floats, supposed: Sequence[_Supposed]) -> Floats:
+    """Return [outcome, place] probabilities of interacting, after each outcome."""
+    numbers = {places: number for number, places in enumerate(targets.places)}
+    then = np.repeat(fatal[None], len(supposed), axis=0)
+    for row, one in enumerate(supposed):
+        for places, probability in one.fatal.items():
+            if places in numbers:
+                then[row, numbers[places]] = probability
+    return then

@@ -65,7 +65,7 @@ class Course:
         landed: how many of the faults struck.
         calls: names of the calls made.
         unseen: whether calls are made that nobody knows yet.
-        survived: how many failures are got over, each in its own place.
+        places: slots where failures are got over.
         supposed: the responses that it takes.
     """
 
@@ -73,7 +73,7 @@ class Course:
     landed: int
     calls: frozenset[str]
     unseen: bool
-    survived: int
+    places: frozenset[Slot]
     supposed: tuple[Supposed, ...]
 
 
@@ -89,7 +89,7 @@ class _Play:
     calls: list[str] = field(default_factory=list)
     landed: int = 0
     unseen: bool = False
-    survived: int = 0
+    places: set[Slot] = field(default_factory=set)
     counts: Counter[Site] = field(default_factory=Counter)
 
     def handle(self, key: Handler, depth: int) -> bool:
@@ -111,16 +111,16 @@ class _Play:
             return _LAST[1]
         response = self._decide(slot, kind, _LAST if last else _OPEN)
         if response != _ALT:
-            self.survived += response not in _FAILS
+            if response not in _FAILS:
+                self.places.add(Slot(slot.handler, slot.index))
             return response
         instead = self.structure.alternates.get(slot, ())
         self.unseen = self.unseen or not instead
-        before = self.survived
         for part, other in enumerate(instead):
             outcome = self._settle(Slot(slot.handler, slot.index, slot.attempt + 1, part), other, last, depth)
             if outcome in _FAILS or outcome in _LEAVES:
                 return outcome
-        self.survived = max(self.survived, before + 1)
+        self.places.add(Slot(slot.handler, slot.index))
         return _LAST[1]
 
     def _fails(self, site: Site, depth: int) -> Kind | None:
@@ -149,7 +149,7 @@ class _Play:
         return response
 
     def course(self, available: bool) -> Course:
-        return Course(available, self.landed, frozenset(self.calls), self.unseen, self.survived, tuple(self.taken))
+        return Course(available, self.landed, frozenset(self.calls), self.unseen, frozenset(self.places), tuple(self.taken))
 
 
 def courses(structure: Structure, struck: Sequence[str]) -> list[Course]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,81 +11,52 @@ import numpy as np
 
 from refute.learning.propagation.kinds import Floats
 from refute.learning.propagation.space import Run
-from refute.learning.propagation.weighing import Weighing
+from refute.learning.propagation.weighing import Places
 
-_FATAL: Final = 0.04
-_RESCUED: Final = 0.005
-_WEIGHT: Final = 6.0
-_SLIP: Final = 0.004
-_NONE: Final = np.array([1.0, 0.0, 0.0])
+_BESIDE: Final = 0.08
+_ELSEWHERE: Final = 0.03
+_WEIGHT: Final = 8.0
 
 
 @dataclass(slots=True)
 class Interactions:
-    """Whether two faults together do what neither does.
+    """Whether failures that are each got over are fatal together: what they fall back on is shared, or one of both must work.
 
-    Each pair of calls either follows its courses, is fatal although both failures are tolerated (what they fall back on is shared, or one
-    of both must work), or is fine although it should not be. The rates of both are learned from all pairs of the application.
+    They interact by the places where they are got over, so that all faults whose harm ends there do. Two calls of one handler do so more
+    often than others; both rates are learned from all pairs of the application.
 
     Attributes:
-        seen: by pair of calls: how likely what was seen is under each of the three, in that order.
+        seen: by pair of places: how likely what was seen is if they do not interact, and if they do.
     """
 
-    seen: dict[tuple[str, ...], Floats] = field(default_factory=dict)
-    _rates: Floats | None = None
+    seen: dict[Places, Floats] = field(default_factory=dict)
+    _rates: tuple[float, float] | None = None
 
-    def odds(self, calls: tuple[str, ...]) -> Floats:
-        """Return probabilities of (follows its courses, is fatal, is fine) for one pair; (1, 0, 0) for single faults."""
-        if len(calls) < 2:
-            return _NONE
-        prior = self._prior()
-        if calls not in self.seen:
-            return prior
-        weights = prior * self.seen[calls]
-        return weights / weights.sum()
+    def fatal(self, places: Sequence[Places]) -> Floats:
+        """Return [pair] probabilities of being fatal together."""
+        return np.array([self._fatal(one) for one in places])
 
-    def odds_of(self, sets: Weighing) -> Floats:
-        """Return [3, set] the same for many."""
-        return np.array([self.odds(calls) for calls in sets.struck]).T[:, sets.of_struck]
+    def replace(self, places: Places, old: Floats, new: Floats) -> None:
+        """Take back what a run said about a pair of places, and say something else."""
+        self.seen[places] = self.seen.get(places, np.ones(2)) * new / old
+        self._rates = None
 
-    def agree(self, calls: tuple[str, ...], available: bool) -> Floats:
-        """Return the likelihoods of an outcome.
-
-        Returns:
-            [3] where the courses say that the entry point does not answer, that it does, and that it does because each fault is got
-            over in its own place.
-        """
-        _, fatal, fine = self.odds(calls)
-        answers = (1 - 2 * _SLIP) * np.array([fine, 1.0, 1 - fatal]) + _SLIP
-        return answers if available else 1 - answers
-
-    def say(self, answers: float, apart: float, available: bool) -> Floats:
-        """Return [3] what a pair's run says about following its courses, being fatal and being fine.
-
-        Args:
-            answers: probability that the entry point answers if the pair follows its courses.
-            apart: probability that it does so because each fault is got over in its own place.
-            available: whether it did.
-        """
-        chance = (1 - 2 * _SLIP) * np.array([answers, answers - apart, 1.0]) + _SLIP
-        said = chance if available else 1 - chance
-        return said / said.max()
-
-    def replace(self, calls: tuple[str, ...], old: Floats, new: Floats) -> None:
-        """Take back what a run said about a pair, and say something else."""
-        if len(calls) > 1:
-            self.seen[calls] = self.seen.get(calls, np.ones(3)) * new / old
-            self._rates = None
-
-    def _prior(self) -> Floats:
+    def _fatal(self, places: Places) -> float:
         if self._rates is None:
-            found = np.array([_FATAL, _RESCUED]) * _WEIGHT
-            for likelihood in self.seen.values():
-                weights = np.array([1 - _FATAL - _RESCUED, _FATAL, _RESCUED]) * likelihood
-                found += weights[1:] / weights.sum()
-            fatal, rescued = np.minimum(0.45, found / (_WEIGHT + len(self.seen)))
-            self._rates = np.array([1 - fatal - rescued, fatal, rescued])
-        return self._rates
+            self._rates = self._learned(_BESIDE, beside=True), self._learned(_ELSEWHERE, beside=False)
+        return _posterior(self._rates[not _beside(places)], self.seen.get(places))
+
+    def _learned(self, rate: float, *, beside: bool) -> float:
+        found = [_posterior(rate, said) for places, said in self.seen.items() if _beside(places) == beside]
+        return min(0.5, (rate * _WEIGHT + sum(found)) / (_WEIGHT + len(found)))
+
+
+def _beside(places: Places) -> bool:
+    return places[0].handler == places[1].handler
+
+
+def _posterior(rate: float, said: Floats | None) -> float:
+    return rate if said is None else float(rate * said[1] / (rate * said[1] + (1 - rate) * said[0]))
 
 
 @dataclass(slots=True)

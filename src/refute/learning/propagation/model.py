@@ -19,13 +19,14 @@ from refute.learning.propagation.kinds import UPSTREAM_KIND, Floats, partitions
 from refute.learning.propagation.responses import SET_MEMBERS, Responses, Table, add_evidence, responses_of
 from refute.learning.propagation.space import Call, Faults, Run, Site
 from refute.learning.propagation.structure import Handler, Slot, Structure, structure_of
-from refute.learning.propagation.weighing import Flat, Shape, Weighing, flat, weighing
+from refute.learning.propagation.weighing import Flat, Places, Shape, Weighing, flat, weighing
 
 _UNKNOWN: Final = Handler(Site("", "", ""), -1)
 UNKNOWN_FIRST: Final = Slot(_UNKNOWN, 0)
 UNKNOWN_LATER: Final = Slot(_UNKNOWN, 0, 2)
 
 _CALL_SLIP: Final = 0.2
+_SLIP: Final = 0.004
 _CALLS_FLOOR: Final = 0.02
 _MESSAGE_FLOOR: Final = -6.0
 _AMBIGUOUS: Final = 0.97
@@ -40,14 +41,14 @@ class Assimilated:
         run: what was seen.
         courses: that it may have taken.
         messages: by slot: [kind, response] log-likelihood that it contributed.
-        pair: [3] likelihood that it contributed to its pair's interacting.
+        pairs: by pair of places: [2] likelihood that it contributed to their not interacting, and interacting.
         clarity: probability of its likeliest explanation.
     """
 
     run: Run
     courses: list[Course]
     messages: dict[Slot, Floats] = field(default_factory=dict)
-    pair: Floats = field(default_factory=lambda: np.ones(3))
+    pairs: dict[Places, Floats] = field(default_factory=dict)
     clarity: float = 0.0
 
 
@@ -121,12 +122,11 @@ class PropagationModel:
         if not sets:
             return np.zeros(0), np.zeros(0)
         laid = self.supposing(tuple(sets), calls)
-        found = laid.forecast(self.table)
-        answers = found.under(self.interactions.odds_of(laid))
-        lost = np.flatnonzero(found.landed < 1e-9)
+        landed, answers = laid.forecast(self.table, self.interactions.fatal(laid.places))
+        lost = np.flatnonzero(landed < 1e-9)
         if len(lost):
             answers[lost] = self._each([sets[position] for position in lost])
-        return found.landed, answers
+        return landed, answers
 
     def degraded(self, faults: Faults) -> float:
         """Return the probability that the entry point answers with less, given that it answers."""
@@ -153,8 +153,8 @@ class PropagationModel:
         singles = {fault: float(average[self.kinds[fault.kind]]) for faults in sets for fault in faults}
         known = [fault for fault in singles if fault.call in self.structure.calls]
         if known:
-            found = self.weighing(tuple((fault,) for fault in known)).forecast(self.table)
-            singles |= {fault: float(p) for fault, landed, p in zip(known, found.landed, found.available, strict=True) if landed > 1e-9}
+            strikes, answers = self.weighing(tuple((fault,) for fault in known)).forecast(self.table, np.zeros(0))
+            singles |= {fault: float(p) for fault, landed, p in zip(known, strikes, answers, strict=True) if landed > 1e-9}
         return np.array([float(np.prod([singles[fault] for fault in faults])) for faults in sets])
 
     # What it learns
@@ -186,7 +186,7 @@ class PropagationModel:
         self._supposing.clear()
         self._table = None
         for one in self.history:
-            one.courses, one.messages, one.pair = [], {}, np.ones(3)
+            one.courses, one.messages, one.pairs = [], {}, {}
             self._assimilate(one)
         for one in [one for one in self.history if one.clarity < _AMBIGUOUS]:
             self._assimilate(one)
@@ -199,26 +199,27 @@ class PropagationModel:
         one.courses = one.courses or self.courses(struck)
         for slot, message in one.messages.items():
             self.responses.evidence[self.responses.slots[slot]] -= message
-        self.interactions.replace(struck, one.pair, np.ones(3))
+        for places, said in one.pairs.items():
+            self.interactions.replace(places, said, np.ones(2))
         table = self.responses.table()
-        laid = flat(table)
         sets = self.weighing((one.run.faults,))
-        posterior = sets.courses(laid) * self._likelihood(one)
+        prior = sets.courses(flat(table)) * self._same_calls(one)
+        fatal = sets.fatal(self.interactions.fatal(sets.places))
+        posterior = prior * _agreement(sets.available * (1 - fatal), one.run.available)
         total = float(posterior.sum())
-        if total > 0:
-            self._send(one, posterior / total, table)
-        said = sets.forecast(laid)
-        one.pair = self.interactions.say(float(said.available[0]), float(said.apart[0]), one.run.available)
-        self.interactions.replace(struck, np.ones(3), one.pair)
         self._table = None
+        if total <= 0:
+            return
+        self._send(one, posterior / total, table)
+        one.pairs = _said_of_pairs(sets, prior, posterior, available=one.run.available)
+        for places, said in one.pairs.items():
+            self.interactions.replace(places, np.ones(2), said)
 
-    def _likelihood(self, one: Assimilated) -> Floats:
-        struck = tuple(fault.call for fault in one.run.faults)
-        sets = self.weighing((one.run.faults,))
-        agrees = self.interactions.agree(struck, one.run.available)[sets.available.astype(int) + sets.apart]
-        made = frozenset(one.run.calls)
-        differing = [len(course.calls ^ made) + (len(struck) - course.landed) + course.unseen for course in one.courses]
-        return agrees * np.maximum(_CALLS_FLOOR, _CALL_SLIP ** np.array(differing))
+    def _same_calls(self, one: Assimilated) -> Floats:
+        """Return [course] likelihoods of the calls that a run made."""
+        made, faults = frozenset(one.run.calls), len(one.run.faults)
+        differing = [len(course.calls ^ made) + (faults - course.landed) + course.unseen for course in one.courses]
+        return np.maximum(_CALLS_FLOOR, _CALL_SLIP ** np.array(differing))
 
     def _send(self, one: Assimilated, posterior: Floats, table: Table) -> None:
         """Turn the posterior over courses into a message to each slot that they suppose something about."""
@@ -242,6 +243,23 @@ class PropagationModel:
             one.messages.setdefault(slot, np.zeros((len(self.kinds), RESPONSES)))[kind] += message
         for slot, message in one.messages.items():
             add_evidence(self.responses.evidence[self.responses.slots[slot]], message)
+
+
+def _agreement(answers: Floats, available: bool) -> Floats:
+    answers = (1 - 2 * _SLIP) * answers + _SLIP
+    return answers if available else 1 - answers
+
+
+def _said_of_pairs(sets: Weighing, prior: Floats, posterior: Floats, *, available: bool) -> dict[Places, Floats]:
+    """Return [2] likelihoods of a run's outcome if places do not interact, and if they do."""
+    said = {}
+    for number, places in enumerate(sets.places):
+        inside = sets.place == number
+        rest, here = float(posterior[~inside].sum()), float(prior[inside].sum())
+        apart, together = _agreement(np.array([1.0, 0.0]), available)
+        likelihoods = np.array([rest + here * apart, rest + here * together])
+        said[places] = likelihoods / likelihoods.max()
+    return said
 
 
 def model_of(calls: Mapping[str, Call], steady: Run, kinds: Iterable[str]) -> PropagationModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from refute.learning.propagation.responses import Table
 from refute.learning.propagation.space import Faults
 from refute.learning.propagation.structure import Slot
 
+Places: TypeAlias = tuple[Slot, Slot]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
@@ -70,12 +72,11 @@ class Weighing:
 
     Attributes:
         faults: the sets.
-        struck: distinct sets of calls among them.
-        of_struck: [set] which of those each one strikes.
+        places: distinct pairs of places where faults are got over apart.
         starts: [set] position of each one's first course.
         available: [course] whether the entry point answers.
         landed: [course] whether every fault of the set strikes.
-        apart: [course] whether the entry point answers although all strike, because each is got over in its own place.
+        place: [course] which pair of places its faults are got over in; the number of pairs where it is not so.
         signature: [course] which of its set's distinguishable outcomes it leads to.
         fatal_signature: [course] which one it leads to if the faults interact.
         supposed: [course, n] positions in `Flat.sets`; padded.
@@ -85,12 +86,11 @@ class Weighing:
     """
 
     faults: tuple[Faults, ...]
-    struck: tuple[tuple[str, ...], ...]
-    of_struck: Ints
+    places: tuple[Places, ...]
     starts: Ints
     available: Bools
     landed: Bools
-    apart: Bools
+    place: Ints
     signature: Ints
     fatal_signature: Ints
     supposed: Ints
@@ -112,35 +112,23 @@ class Weighing:
         """Return [..., set] sums over each set's courses."""
         return np.add.reduceat(weights, self.starts, axis=-1)
 
-    def forecast(self, table: Flat) -> Forecasts:
-        """Return what faults would do if they do not interact."""
-        weights = self.courses(table) * self.landed
-        landed = self.sums(weights)
-        share = np.maximum(landed, 1e-12)
-        return Forecasts(landed, self.sums(weights * self.available) / share, self.sums(weights * self.apart) / share)
-
-
-@dataclass(frozen=True, slots=True)
-class Forecasts:
-    """What sets of faults would do.
-
-    Attributes:
-        landed: [..., set] probability that all of them strike.
-        available: [..., set] probability that the entry point answers, given that they do.
-        apart: [..., set] probability that it does so because each is got over in its own place.
-    """
-
-    landed: Floats
-    available: Floats
-    apart: Floats
-
-    def under(self, odds: Floats) -> Floats:
-        """Return [..., set] probabilities that the entry point answers, given that all strike.
+    def forecast(self, table: Flat, fatal: Floats) -> tuple[Floats, Floats]:
+        """Return what faults would do.
 
         Args:
-            odds: [3, ..., set] of a set following its courses, being fatal together, and being fine together.
+            table: posterior of responses.
+            fatal: [..., place] probabilities that what is got over in a pair of places is fatal together.
+
+        Returns:
+            [..., set] probability that all faults strike, and that the entry point answers if they do.
         """
-        return self.available - odds[1] * self.apart + odds[2] * (1 - self.available)
+        weights = self.courses(table) * self.landed
+        landed = self.sums(weights)
+        return landed, self.sums(weights * self.available * (1 - self.fatal(fatal))) / np.maximum(landed, 1e-12)
+
+    def fatal(self, fatal: Floats) -> Floats:
+        """Return [..., course] probabilities of being fatal though each fault is got over, from those of pairs of places."""
+        return np.concatenate([fatal, np.zeros((*fatal.shape[:-1], 1))], axis=-1)[..., self.place]
 
 
 Courses = Callable[[tuple[str, ...]], list[Course]]
@@ -171,7 +159,7 @@ class _Block:
 
     available: Bools
     landed: Bools
-    apart: Bools
+    places: list[Places | None]
     signature: Ints
     fatal_signature: Ints
     slots: Ints
@@ -198,8 +186,14 @@ def _block(found: list[Course], faults: int, shape: Shape) -> _Block:
             again[row, column] = shape.position(one.slot), one.kind, one.response, earlier, one.response == one.earlier_response
     available = np.array([one.available for one in found])
     landed = np.array([one.landed >= faults for one in found])
-    apart = available & landed & np.array([faults > 1 and one.survived > 1 for one in found])
-    return _Block(available, landed, apart, np.array(marks), np.array(fatal), slots, symbols, sets, again)
+    places = [_places(one) if faults > 1 and one.available and one.landed >= faults else None for one in found]
+    return _Block(available, landed, places, np.array(marks), np.array(fatal), slots, symbols, sets, again)
+
+
+def _places(course: Course) -> Places | None:
+    """Return where two faults are got over, None where they are so in one place."""
+    found = sorted(course.places)
+    return (found[0], found[1]) if len(found) > 1 else None
 
 
 def _joined(sets: tuple[Faults, ...], blocks: list[_Block], kinds: list[list[int]], shape: Shape) -> Weighing:
@@ -224,7 +218,8 @@ def _joined(sets: tuple[Faults, ...], blocks: list[_Block], kinds: list[list[int
         equal[rows, columns] = (slot >= 0) & (agrees == 1)
     fatal = np.concatenate([block.fatal_signature for block in blocks])
     available, landed = np.concatenate([block.available for block in blocks]), np.concatenate([block.landed for block in blocks])
-    signature, apart = np.concatenate([block.signature for block in blocks]), np.concatenate([block.apart for block in blocks])
-    struck: dict[tuple[str, ...], int] = {}
-    of_struck = np.array([struck.setdefault(tuple(fault.call for fault in faults), len(struck)) for faults in sets])
-    return Weighing(sets, tuple(struck), of_struck, starts, available, landed, apart, signature, fatal, supposed, again, alike, equal)
+    signature = np.concatenate([block.signature for block in blocks])
+    numbers: dict[Places, int] = {}
+    every = [one and numbers.setdefault(one, len(numbers)) for block in blocks for one in block.places]
+    place = np.array([len(numbers) if one is None else one for one in every])
+    return Weighing(sets, tuple(numbers), starts, available, landed, place, signature, fatal, supposed, again, alike, equal)
