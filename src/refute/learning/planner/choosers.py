@@ -17,9 +17,9 @@ from refute.learning.propagation.space import Faults, Run
 from refute.learning.value import Prices
 
 _TIE: Final = 1e-9
-_NOVELTY: Final = 0.1
+_NOVELTY: Final = 1.0
 """Worth of a bit about what happens, whether or not forecasts hang on it: the model may be wrong about that."""
-PER_RISK: Final = Prices(fixed=1.0, risk=4.0)
+PER_RISK: Final = Prices(fixed=1.0, risk=8.0)
 
 
 class Chooser(Protocol):

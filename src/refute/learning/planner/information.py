@@ -24,8 +24,8 @@ from refute.learning.propagation.space import Fault, Faults, faults_of
 from refute.learning.propagation.structure import Slot
 from refute.learning.propagation.weighing import Flat, Places, Weighing, flat
 
-_SHORTLIST: Final = 20
-_PER_CALLS: Final = 2
+_SHORTLIST: Final = 24
+_PER_CALLS: Final = 1
 _MOST_TARGETS: Final = 240
 _COMBINATIONS: Final = 5
 _UNLIKELY: Final = 0.01
@@ -102,7 +102,7 @@ class Information:
     def prospects(self, learner: Learner, pool: Sequence[Faults]) -> list[Prospect]:
         """Return what each candidate is expected to bring, in the order of the pool.
 
-        Bits are worked out for the most uncertain ones, two a set of calls; the others get 0.
+        Bits are worked out for the most uncertain ones, one a set of calls; the others get 0.
 
         Args:
             learner: whose forecasts count.

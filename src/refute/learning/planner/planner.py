@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 
 from refute.learning.planner.choosers import Chooser, best
-from refute.learning.planner.stopping import Unseen, unseen
+from refute.learning.planner.stopping import StoppingRule, Unseen, unseen
+from refute.learning.propagation.kinds import Floats
 from refute.learning.propagation.learner import Learner
 from refute.learning.propagation.space import Call, Faults, Run
 
@@ -75,7 +76,7 @@ class Planner:
             chosen.append(choice)
         return chosen
 
-    def _choose(self, pool: Sequence[Faults], scores: np.typing.NDArray[np.float64]) -> Choice:
+    def _choose(self, pool: Sequence[Faults], scores: Floats) -> Choice:
         top = best(scores, self.rng)
         if self._asked % BLOCK == 0:
             self._random_at = self._asked + self.rng.randrange(BLOCK)
@@ -102,8 +103,22 @@ class Planner:
         """Estimate what has not been seen."""
         return unseen(self.behaviours)
 
+    def may_stop(self, pool: Sequence[Faults], rule: StoppingRule | None = None) -> bool:
+        """Say whether what is left to run is not worth running.
 
-def _apart(scores: np.typing.NDArray[np.float64], pool: Sequence[Faults], chosen: Faults) -> np.typing.NDArray[np.float64]:
+        Args:
+            pool: candidates that are left.
+            rule: what is little enough.
+        """
+        left = [faults for faults in pool if all(fault.call in self.learner.calls for fault in faults)]
+        if not left:
+            return True
+        p = self.learner.available(left)
+        bits = float(np.mean(-p * np.log2(p) - (1 - p) * np.log2(1 - p)))
+        return (rule or StoppingRule()).reached(bits, self.unseen())
+
+
+def _apart(scores: Floats, pool: Sequence[Faults], chosen: Faults) -> Floats:
     """Lower the scores of what would teach the same as an experiment that is already chosen: half for the calls that both strike."""
     struck = {fault.call for fault in chosen}
     overlap = np.array([len(struck & {fault.call for fault in faults}) / len(struck | {fault.call for fault in faults}) for faults in pool])

@@ -51,13 +51,18 @@ class StoppingRule:
     """When to stop.
 
     Attributes:
-        bits: the best candidate teaches less than this.
+        bits: forecasts for what could still be run are at most this uncertain, on average.
         mass: and the estimated mass of unseen behaviour is at most this.
     """
 
-    bits: float = 0.5
-    mass: float = 0.2
+    bits: float = 0.08
+    mass: float = 0.3
 
-    def reached(self, best_bits: float, left: Unseen) -> bool:
-        """Say whether a campaign may stop."""
-        return left.runs >= _ENOUGH_RUNS and best_bits < self.bits and left.mass <= self.mass
+    def reached(self, bits: float, left: Unseen) -> bool:
+        """Say whether a campaign may stop.
+
+        Args:
+            bits: mean uncertainty of the forecasts that are left.
+            left: what has not been seen.
+        """
+        return left.runs >= _ENOUGH_RUNS and bits <= self.bits and left.mass <= self.mass
