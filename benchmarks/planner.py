@@ -12,6 +12,7 @@ Experiments do not repeat; where a space is exhausted its last figure stands. Pr
 Intervals are 95 % bootstrap intervals over seeds within each application, the same seeds for every chooser (paired); differences are to
 `information`. They say how much luck a chooser has on these applications, not how it does on others.
 """
+# ruff: noqa: E402  (threads are set before numpy is imported)
 
 from __future__ import annotations
 
@@ -156,16 +157,19 @@ def summary(played: list[Played], choosers: list[str]) -> dict[str, Any]:
 def show(found: dict[str, Any], seconds: float) -> None:
     """Print tables."""
     tables = {**found["applications"], f"mean over {len(found['applications'])} applications": found["choosers"]}
+    counts = "".join(f"{count:>7}" for count in SHOWN)
     for title, rows in tables.items():
-        print(f"\n{title}\n{'':22}{'to 0.1 bit':>11}  cross-entropy after {'  '.join(f'{count:>5}' for count in SHOWN)}  outages in 20  stops after (outages)")
+        print(f"\n{title}\n{'':22}to 0.1 bit | bits after{counts} | outages in 20 | stops after (outages)")
         for name, row in rows.items():
-            bits = "  ".join(f"{one:5.3f}" for one in row["cross_entropy"].values())
+            bits = "".join(f"{one:7.3f}" for one in row["cross_entropy"].values())
             stop = f"{row['stops_after']:.1f} ({row['outages_until_stop']:.1f})"
-            print(f"{name:22}{row['experiments_to_0.1_bit']:>11.1f}{'':22}{bits}  {row['outages_20']:>13.1f}  {stop:>21}")
-    print("\n95 % intervals                   to 0.1 bit   less information's     bits after 20   less information's       outages in 20   less information's")
+            print(f"{name:22}{row['experiments_to_0.1_bit']:10.1f} | {'':10}{bits} | {row['outages_20']:13.1f} | {stop:>21}")
+    print(
+        f"\n95 % intervals{'':8}"
+        + "".join(f"{label:>20}{'- information':>20}" for label in ("to 0.1 bit", "bits after 20", "outages in 20"))
+    )
     for name, row in found["choosers"].items():
-        cells = [f"{low:g} to {high:g}" for low, high in row["intervals"].values()]
-        print(f"{name:22}" + "".join(f"{cell:>21}" for cell in cells))
+        print(f"{name:22}" + "".join(f"{f'{low:g} to {high:g}':>20}" for low, high in row["intervals"].values()))
     print(f"\n{seconds:.0f} s")
 
 

@@ -91,7 +91,7 @@ class GraphModel:
         graph: who calls whom.
         families: how many families of faults there are; one more stands for a callee that gave up.
         seen: [call, family, 2] failed calls that their caller got over, and that were fatal to it.
-        thresholds: [component, family, dose] how likely what was seen is if the component fails from that dose on; the last stands for never.
+        thresholds: [component, family, dose] probability that the component fails from that dose on; the last stands for never.
     """
 
     graph: CallGraph
@@ -200,7 +200,7 @@ class GraphModel:
             failed: whether calls to the component failed.
             available: whether the entry points answered.
         """
-        grid = np.append((np.arange(_GRID) + 1) / _GRID <= dose + 1e-9, False)  # noqa: FBT003
+        grid = np.append((np.arange(_GRID) + 1) / _GRID <= dose + 1e-9, False)
         agrees = grid if failed else ~grid
         own = self.thresholds[component, family]
         own *= np.where(agrees, 1.0, _SLIP)
@@ -228,7 +228,9 @@ class GraphModel:
             self.seen[calls, column, 1] += share * guilty * (passed > 0)
             self.seen[calls, column, 0] += share * passed * (1 - guilty) * available
             if len(waiting) < _MOST_BLAMED:
-                waiting += [(int(one), share * part) for one, part in zip(self.graph.callers[calls], guilty, strict=True) if share * part > 0.1]
+                waiting += [
+                    (int(one), share * part) for one, part in zip(self.graph.callers[calls], guilty, strict=True) if share * part > 0.1
+                ]
             column = self.families
 
 

@@ -112,15 +112,15 @@ class _Play:
         response = self._decide(slot, kind, _LAST if last else _OPEN)
         if response != _ALT:
             if response not in _FAILS:
-                self.places.add(Slot(slot.handler, slot.index))
+                self.places.add(Slot(slot.handler, slot.place))
             return response
         instead = self.structure.alternates.get(slot, ())
         self.unseen = self.unseen or not instead
         for part, other in enumerate(instead):
-            outcome = self._settle(Slot(slot.handler, slot.index, slot.attempt + 1, part), other, last, depth)
+            outcome = self._settle(Slot(slot.handler, slot.place, slot.attempt + 1, part), other, last, depth)
             if outcome in _FAILS or outcome in _LEAVES:
                 return outcome
-        self.places.add(Slot(slot.handler, slot.index))
+        self.places.add(Slot(slot.handler, slot.place))
         return _LAST[1]
 
     def _fails(self, site: Site, depth: int) -> Kind | None:
@@ -171,6 +171,5 @@ def courses(structure: Structure, struck: Sequence[str]) -> list[Course]:
         found.append(play.course(play.handle(structure.root, 0)))
         responses = [one.response for one in play.taken]
         for position in range(len(decisions), len(play.options)):
-            for other in play.options[position][1:]:
-                agenda.append((*responses[:position], other))
+            agenda += [(*responses[:position], other) for other in play.options[position][1:]]
     return found

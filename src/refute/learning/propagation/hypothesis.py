@@ -48,7 +48,7 @@ def retrying(structure: Structure, struck: Call) -> Structure | None:
 def _retried(structure: Structure, call: Call) -> Slot | None:
     """Return the last attempt at the call's own site."""
     slots = [slot for slot in structure.slots() if structure.site_of(slot) == call.site and slot not in structure.alternates]
-    return max(slots, key=lambda slot: (slot.attempt, slot.index), default=None)
+    return max(slots, key=lambda slot: (slot.attempt, slot.place), default=None)
 
 
 def _replaced(structure: Structure, call: Call, others: list[Call]) -> Slot | None:
@@ -66,4 +66,3 @@ def _replaced(structure: Structure, call: Call, others: list[Call]) -> Slot | No
 
 def _slot_above(structure: Structure, handler: Handler) -> Slot | None:
     return next((slot for slot in structure.slots() if structure.site_of(slot) == handler.site), None)
-

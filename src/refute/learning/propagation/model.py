@@ -1,7 +1,7 @@
 """What breaks what: a posterior over how an application responds to failing calls, updated run by run.
 
-Inference is exact but for two things: evidence of one run enters as a product over the responses that it touches (expectation
-propagation, with runs revisited while they are ambiguous), and two kinds at one slot are tied by the probability that one draw answers both.
+Inference is exact but for two things: evidence of one run enters as a product over the responses that it touches (expectation propagation,
+with runs revisited while they are ambiguous), and two kinds at one slot are tied by the probability that one draw answers both.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class PropagationModel:
             return np.zeros(0), np.zeros(0)
         laid = self.supposing(tuple(sets), calls)
         landed, answers = laid.forecast(self.table, self.interactions.fatal(laid.places))
-        lost = np.flatnonzero(landed < 1e-9)
+        lost = np.flatnonzero(landed < 1e-9).tolist()
         if len(lost):
             answers[lost] = self._each([sets[position] for position in lost])
         return landed, answers

@@ -1,9 +1,9 @@
 """How handlers respond to failed calls: a hierarchical posterior over slots x kinds x responses.
 
-Each slot draws a response for each block of a partition of the kinds (`kinds`); the tolerance rate of a slot comes from its
-application and its caller, the rate at which kinds are told apart from its application; several slots of one site share their
-responses or do not; the calls of one caller run side by side or do not. Given the rates slots are independent, so that rates are summed out on a grid and everything else in closed form:
-the only approximation is that evidence enters as one factor a slot and kind (`evidence`).
+Each slot draws a response for each block of a partition of the kinds (`kinds`); the tolerance rate of a slot comes from its application
+and its caller, the rate at which kinds are told apart from its application; several slots of one site share their responses or do not;
+the calls of one caller run side by side or do not. Given the rates slots are independent, so that rates are summed out on a grid and
+everything else in closed form: the only approximation is that evidence enters as one factor a slot and kind (`evidence`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _FIRST: Final = _SHIFTED.size * len(_LATE)
 
 
 def _draws() -> Floats:
-    """Return [rate, response]: first attempts (application's tolerance x caller's x whether its calls run side by side), then later ones."""
+    """Return [rate, response]: first attempts (application's tolerance x caller's x whether calls run side by side), then later ones."""
     rates = np.concatenate([np.repeat(_SHIFTED.ravel(), len(_LATE)), _EXHAUSTED])[:, None]
     late = np.concatenate([np.tile(_LATE, _SHIFTED.size), np.full(len(_EXHAUSTED), _LATE @ _LATE_PRIOR)])[:, None]
     return np.concatenate([(1 - rates) * (1 - late), (1 - rates) * late, rates * _TOLERANT_MODES], axis=1)

@@ -112,7 +112,9 @@ def read_space(path: Path) -> FaultSpace:
         space = _space(data)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise _unreadable(path, f"{type(error).__name__}: {error}") from error
-    unknown = {name for run in (space.steady, *space.runs) for name in (*run.calls, *(fault.call for fault in run.faults))} - set(space.calls)
+    unknown = {name for run in (space.steady, *space.runs) for name in (*run.calls, *(fault.call for fault in run.faults))} - set(
+        space.calls
+    )
     if unknown:
         raise _unreadable(path, f"runs name calls that `calls` lacks: {', '.join(sorted(unknown)[:3])}")
     if space.steady.faults or not space.steady.available:
@@ -139,9 +141,7 @@ def _unreadable(path: Path, seen: str) -> Exception:
 
 def _space(data: Mapping[str, Any]) -> FaultSpace:
     calls = {one["id"]: Call(one["id"], Site(one["caller"], one["callee"], one["method"]), one["occurrence"]) for one in data["calls"]}
-    runs = [
-        Run(faults_of(one["faults"]), bool(one["available"]), bool(one["degraded"]), tuple(one["calls"])) for one in data["runs"]
-    ]
+    runs = [Run(faults_of(one["faults"]), bool(one["available"]), bool(one["degraded"]), tuple(one["calls"])) for one in data["runs"]]
     return FaultSpace(data["application"], calls, runs[0], tuple(runs[1:]))
 
 

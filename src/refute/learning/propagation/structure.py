@@ -33,13 +33,13 @@ class Slot(NamedTuple):
 
     Attributes:
         handler: in which it is.
-        index: position in the handler when nothing fails.
+        place: position in the handler when nothing fails.
         attempt: 1, or one more than the attempt whose failure led here.
         part: position among the calls that are made instead of a failed one.
     """
 
     handler: Handler
-    index: int
+    place: int
     attempt: int = 1
     part: int = 0
 
@@ -136,9 +136,9 @@ class Structure:
         """Return where a slot's call goes, None where the slot is not known."""
         if slot.attempt == 1:
             template = self.templates.get(slot.handler, ())
-            return template[slot.index] if slot.index < len(template) else None
+            return template[slot.place] if slot.place < len(template) else None
         for part in range(16):
-            instead = self.alternates.get(Slot(slot.handler, slot.index, slot.attempt - 1, part), ())
+            instead = self.alternates.get(Slot(slot.handler, slot.place, slot.attempt - 1, part), ())
             if slot.part < len(instead):
                 return instead[slot.part]
         return None
@@ -147,7 +147,7 @@ class Structure:
         """Return every slot that is known, first attempts first."""
         first = [Slot(key, index) for key, sites in self.templates.items() for index in range(len(sites))]
         later = [
-            Slot(slot.handler, slot.index, slot.attempt + 1, part) for slot, sites in self.alternates.items() for part in range(len(sites))
+            Slot(slot.handler, slot.place, slot.attempt + 1, part) for slot, sites in self.alternates.items() for part in range(len(sites))
         ]
         return first + sorted(later, key=lambda slot: slot.attempt)
 
@@ -172,12 +172,12 @@ class Structure:
             site = one.call.site
             instead = () if failed is None else self.alternates.get(failed, ())
             if failed is not None and part < len(instead) and site == instead[part]:
-                slot, part = Slot(key, failed.index, failed.attempt + 1, part), part + 1
+                slot, part = Slot(key, failed.place, failed.attempt + 1, part), part + 1
             elif site in template[cursor:]:
                 index = template.index(site, cursor)
                 slot, cursor = Slot(key, index), index + 1
             elif failed is not None:
-                slot, part = Slot(key, failed.index, failed.attempt + 1, len(instead)), len(instead) + 1
+                slot, part = Slot(key, failed.place, failed.attempt + 1, len(instead)), len(instead) + 1
                 self._set_alternates(failed, (*instead, site))
             else:
                 continue

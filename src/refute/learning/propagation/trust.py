@@ -44,7 +44,8 @@ class Trust:
             share[0] = _FIRST_LEARNER if self.learners > 1 else 1.0
             self._log_weights = np.log(share[:, None] * _SLIP_PRIOR)
         weights = np.exp(self._log_weights - self._log_weights.max())
-        return weights / weights.sum()
+        normal: Floats = weights / weights.sum()
+        return normal
 
     @property
     def slip(self) -> float:
@@ -54,7 +55,8 @@ class Trust:
     def mix(self, forecasts: Floats) -> Floats:
         """Return [n] probabilities from [learner, n] ones."""
         weights = self.weights
-        return np.einsum("ls,lsn->n", weights, _slipped(forecasts))
+        mixed: Floats = np.einsum("ls,lsn->n", weights, _slipped(forecasts))
+        return mixed
 
     def see(self, forecasts: Floats, outcome: bool, *, random: bool) -> None:
         """Learn from one run.

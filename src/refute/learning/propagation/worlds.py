@@ -203,13 +203,15 @@ def application(rng: random.Random, rates: Rates) -> Application:
     names = [f"service-{n + 1}" for n in range(rng.randint(*rates.services))]
     children: dict[str, list[str]] = {name: [] for name in names}
     for position, name in enumerate(names[1:], start=1):
-        children[names[max(rng.randrange(position), rng.randrange(position)) if rng.random() < 0.4 else rng.randrange(position)]].append(name)
+        children[names[max(rng.randrange(position), rng.randrange(position)) if rng.random() < 0.4 else rng.randrange(position)]].append(
+            name
+        )
     low, high = rates.tolerant
     tolerant, selective = low + (high - low) * rng.random(), rates.selective * rng.choice((0.0, 1.0, 2.0))
     programs = {}
     for name in names:
         style = min(0.95, max(0.03, rng.gauss(tolerant, 0.2)))
-        steps = [_step(rng, rates, name, child, names, style, selective) for child in children[name]]
+        steps = [_step(rng, rates, name, child, style, selective) for child in children[name]]
         roll = rng.random()
         mode = "quorum" if roll < rates.quorum else "gather" if roll < rates.quorum + rates.gather else "sequence"
         failure = rng.choice(("503", "503", "TO", "502")) if rng.random() < rates.translated else "500"
@@ -225,7 +227,7 @@ def _coupled(rng: random.Random, rates: Rates, programs: dict[str, _Program]) ->
     return frozenset({rng.choice(pairs)}) if pairs and rng.random() < rates.coupled else frozenset()
 
 
-def _step(rng: random.Random, rates: Rates, caller: str, callee: str, names: list[str], tolerant: float, selective: float) -> _Step:  # noqa: PLR0913, PLR0917
+def _step(rng: random.Random, rates: Rates, caller: str, callee: str, tolerant: float, selective: float) -> _Step:  # noqa: PLR0913, PLR0917
     site = Site(caller, callee, "POST" if rng.random() < 0.25 else "GET")
     times = rng.choice((2, 2, 3)) if rng.random() < rates.loops else 1
     if rng.random() >= tolerant:
