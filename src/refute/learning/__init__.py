@@ -1,6 +1,7 @@
 """What experiments teach: confidence, information, value and calibration."""
 
 from refute.learning.account import Account, BeliefAccount, Scored, account
+from refute.learning.blast import Comparison, PassedOn, compare, predicted_harm, predicted_journeys
 from refute.learning.calibration import Bin, Calibration, calibrate, calibrate_verdicts, reliability_table
 from refute.learning.claim import (
     Claim,
@@ -12,6 +13,7 @@ from refute.learning.claim import (
     surprise_bits,
 )
 from refute.learning.findings import Finding, findings
+from refute.learning.relatives import Prediction, Tested, Traits, kinship, predicted
 from refute.learning.runs import Seen, combined
 from refute.learning.staleness import Decay, Repeat, learn_decay, mixed, overlaps
 from refute.learning.value import COST_WEIGHTS, Prices, cost_if_wrong, expected_spend, score, value
@@ -23,25 +25,35 @@ __all__ = [
     "Bin",
     "Calibration",
     "Claim",
+    "Comparison",
     "Counts",
     "Decay",
     "Finding",
+    "PassedOn",
+    "Prediction",
     "Prices",
     "Repeat",
     "Scored",
     "Seen",
+    "Tested",
+    "Traits",
     "account",
     "calibrate",
     "calibrate_verdicts",
     "combined",
+    "compare",
     "cost_if_wrong",
     "expected_spend",
     "findings",
+    "kinship",
     "learn_decay",
     "learned_bits",
     "mean_counts",
     "mixed",
     "overlaps",
+    "predicted",
+    "predicted_harm",
+    "predicted_journeys",
     "relative_counts",
     "reliability_table",
     "score",
