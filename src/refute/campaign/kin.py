@@ -8,7 +8,7 @@ from dataclasses import replace
 from refute.campaign.standing import Standing
 from refute.core.intent import Belief, Intent
 from refute.core.units import show_share
-from refute.learning import PassedOn, Prediction, Tested, Traits, predicted, predicted_harm, predicted_journeys
+from refute.learning import PassedOn, Prediction, Relative, Traits, predicted, predicted_harm, predicted_journeys
 
 _WORTH_SAYING = 0.05
 
@@ -33,7 +33,7 @@ def informed(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) 
 def prediction(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> Prediction:
     """Return what the tested relatives of a belief say of it."""
     tested = [
-        Tested(_traits(intent, other), other.confidence, standings[other.id].confidence)
+        Relative(_traits(intent, other), other.confidence, standings[other.id].confidence)
         for other in intent.beliefs.values()
         if other.id != belief.id and standings[other.id].claim.seen.units
     ]

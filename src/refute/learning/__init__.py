@@ -13,7 +13,7 @@ from refute.learning.claim import (
     surprise_bits,
 )
 from refute.learning.findings import Finding, findings
-from refute.learning.relatives import Prediction, Tested, Traits, kinship, predicted
+from refute.learning.relatives import Prediction, Relative, Traits, kinship, predicted
 from refute.learning.runs import Seen, combined
 from refute.learning.staleness import Decay, Repeat, learn_decay, mixed, overlaps
 from refute.learning.value import COST_WEIGHTS, Prices, cost_if_wrong, expected_spend, score, value
@@ -32,10 +32,10 @@ __all__ = [
     "PassedOn",
     "Prediction",
     "Prices",
+    "Relative",
     "Repeat",
     "Scored",
     "Seen",
-    "Tested",
     "Traits",
     "account",
     "calibrate",

@@ -39,7 +39,7 @@ class Traits:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Relative:
     """A belief that was tested.
 
     Attributes:
@@ -84,7 +84,7 @@ def _family(traits: Traits) -> str:
     return traits.fault.split(".", 1)[0]
 
 
-def predicted(traits: Traits, stated: float, tested: Iterable[Tested]) -> Prediction:
+def predicted(traits: Traits, stated: float, tested: Iterable[Relative]) -> Prediction:
     """Return what tested relatives say of an untested belief.
 
     Args:

@@ -15,9 +15,9 @@ import numpy as np
 
 from refute.learning.propagation.kinds import Floats
 
-_SLIPS: Final = np.array([0.004, 0.012, 0.04, 0.12, 0.35])
-_SLIP_PRIOR: Final = np.array([0.34, 0.3, 0.2, 0.11, 0.05])
-_FIRST_LEARNER: Final = 0.9
+_SLIPS: Final = np.array([0.002, 0.01, 0.04, 0.12, 0.35])
+_SLIP_PRIOR: Final = np.array([0.5, 0.3, 0.13, 0.05, 0.02])
+_FIRST_LEARNER: Final = 0.95
 _FORGET: Final = 0.97
 _REPEATS: Final = 0.985
 _DEPTH_ALARM: Final = 0.02
