@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from refute.campaign import kin
 from refute.campaign.standing import Standing
 from refute.core.arming import Arming, Handle
 from refute.core.errors import Problem, RefuteError
@@ -43,6 +44,7 @@ class Proposal:
         risk_of: `the error budget`, or `its own units` where no budget is stated.
         score: value per unit of risk: what the ranking goes by.
         reasons: why, in words.
+        reach: predicted probability that the fault harms each journey that it can reach.
     """
 
     beliefs: tuple[Belief, ...]
@@ -56,6 +58,7 @@ class Proposal:
     risk_of: str
     score: float
     reasons: tuple[str, ...]
+    reach: Mapping[str, float]
 
     def to_json(self) -> dict[str, Any]:
         """Return the Proposal of docs/reference/events.md."""
@@ -64,7 +67,7 @@ class Proposal:
             "magnitude": show_magnitude(self.arming), "share": self.arming.share, "value": self.value, "bits": dict(self.bits),
             "risk": self.risk, "risk_of": self.risk_of, "score": self.score, "units": self.units, "seconds": self.seconds,
             "probability_of_answer": max(one.p_held + one.p_refuted for one in self.answerable.values()),
-            "reasons": list(self.reasons), "propensity": 1.0,
+            "reasons": list(self.reasons), "propensity": 1.0, "reach": dict(self.reach),
         }  # fmt: skip
 
 
@@ -179,8 +182,10 @@ def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
     bits = {belief.id: standings[belief.id].claim.information(min(treated[belief.id], _MOST_COUNTED)) for belief in beliefs}
     if max(bits.values()) < _WORTHLESS_BITS and not question.again:
         return Refused(beliefs, "PLAN-WORTHLESS", f"it would teach {max(bits.values()):.3f} bits: the answer is as good as known")
+    reckoned = {belief.id: kin.informed(intent, belief, standings) for belief in beliefs}
+    bits = {belief.id: reckoned[belief.id].claim.information(min(treated[belief.id], _MOST_COUNTED)) for belief in beliefs}
     worth = value((_cost(belief), bits[belief.id]) for belief in beliefs)
-    risk = max(_risk(intent, standings[belief.id], chances[belief.id]) for belief in beliefs)
+    risk = max(_risk(intent, reckoned[belief.id], chances[belief.id]) for belief in beliefs)
     prices = Prices(risk=question.risk_price)
     budget = intent.blast_radius.error_budget
     if budget is not None and risk > budget.spend:
@@ -189,7 +194,7 @@ def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
     return Proposal(
         beliefs, aim(intent, beliefs[0], question.seed), units, units / intent.workload.rate_per_s, bits, chances,
         worth, risk, "its own units" if budget is None else "the error budget", score(worth, risk, prices),
-        _reasons(beliefs, standings, bits),
+        _reasons(intent, beliefs, standings, bits), kin.reach(intent, beliefs[0], standings),
     )  # fmt: skip
 
 
@@ -250,7 +255,7 @@ def _too_small(intent: Intent, beliefs: tuple[Belief, ...], chances: Mapping[str
     )
 
 
-def _reasons(beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], bits: Mapping[str, float]) -> tuple[str, ...]:
+def _reasons(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], bits: Mapping[str, float]) -> tuple[str, ...]:
     best = max(beliefs, key=lambda belief: bits[belief.id])
     standing = standings[best.id]
     reasons = [f"{bits[best.id]:.2f} bits expected on “{best.claim}”"]
@@ -259,6 +264,8 @@ def _reasons(beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], bit
     if len(beliefs) > 1:
         reasons.append(f"{len(beliefs)} beliefs are tested in one run")
     reasons.append({"untested": "never tested", "stale": "its evidence is stale"}.get(standing.state, f"last: {standing.state}"))
+    if (kindred := kin.reason(intent, best, standings)) is not None:
+        reasons.append(kindred)
     return tuple(reasons)
 
 

@@ -410,6 +410,16 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Prometheus does not answer, answers an error, or not with one number. Not knowing is not taken for well.",
         "Ask it the same query with curl, and correct the query or the address.",
     ),
+    "SPACE-NONE": (
+        "No fault space",
+        "The folder holds no JSON file with measured outcomes of faults.",
+        "Name a folder that does; tests/data/fault-spaces is one.",
+    ),
+    "SPACE-UNREADABLE": (
+        "Not a fault space",
+        "The file is no JSON object with `application`, `calls` and `runs`, or its runs name calls that it does not list.",
+        "Mend the file as tests/data/fault-spaces/README.md describes, or take it out of the folder.",
+    ),
     "SUGGEST-MODEL": (
         "The model cannot word the claims",
         "The endpoint does not answer as an OpenAI-compatible server does, or the model did not answer with one sentence.",

@@ -1,6 +1,7 @@
 """What experiments teach: confidence, information, value and calibration."""
 
 from refute.learning.account import Account, BeliefAccount, Scored, account
+from refute.learning.blast import Comparison, PassedOn, compare, predicted_harm, predicted_journeys
 from refute.learning.calibration import Bin, Calibration, calibrate, calibrate_verdicts, reliability_table
 from refute.learning.claim import (
     Claim,
@@ -13,6 +14,7 @@ from refute.learning.claim import (
 )
 from refute.learning.findings import Finding, findings
 from refute.learning.psychometric import Shape
+from refute.learning.relatives import Prediction, Relative, Traits, kinship, predicted
 from refute.learning.runs import Seen, combined
 from refute.learning.staleness import Decay, Repeat, learn_decay, mixed, overlaps
 from refute.learning.threshold import CAREFUL, CurvePoint, Interval, Threshold, prior_of
@@ -26,29 +28,39 @@ __all__ = [
     "Bin",
     "Calibration",
     "Claim",
+    "Comparison",
     "Counts",
     "CurvePoint",
     "Decay",
     "Finding",
     "Interval",
+    "PassedOn",
+    "Prediction",
     "Prices",
+    "Relative",
     "Repeat",
     "Scored",
     "Seen",
     "Shape",
     "Threshold",
+    "Traits",
     "account",
     "calibrate",
     "calibrate_verdicts",
     "combined",
+    "compare",
     "cost_if_wrong",
     "expected_spend",
     "findings",
+    "kinship",
     "learn_decay",
     "learned_bits",
     "mean_counts",
     "mixed",
     "overlaps",
+    "predicted",
+    "predicted_harm",
+    "predicted_journeys",
     "prior_of",
     "relative_counts",
     "reliability_table",

@@ -1,0 +1,67 @@
+"""What tested beliefs say of the others, and of how far a fault reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from refute.campaign.standing import Standing
+from refute.core.intent import Belief, Intent
+from refute.core.units import show_share
+from refute.learning import PassedOn, Prediction, Relative, Traits, predicted, predicted_harm, predicted_journeys
+
+_WORTH_SAYING = 0.05
+
+
+def informed(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> Standing:
+    """Return where a belief stands; one without evidence starts from what its tested relatives say.
+
+    The plan weighs information and risk with it. Whether a belief is worth testing at all, and the forecast that is locked, rest on what
+    people stated: relatives never take the place of a test.
+
+    Args:
+        intent: validated.
+        belief: one of its beliefs.
+        standings: where each belief stands.
+    """
+    standing = standings[belief.id]
+    if standing.claim.seen.units:
+        return standing
+    return replace(standing, claim=replace(standing.claim, stated=prediction(intent, belief, standings).confidence))
+
+
+def prediction(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> Prediction:
+    """Return what the tested relatives of a belief say of it."""
+    tested = [
+        Relative(_traits(intent, other), other.confidence, standings[other.id].confidence)
+        for other in intent.beliefs.values()
+        if other.id != belief.id and standings[other.id].claim.seen.units
+    ]
+    return predicted(_traits(intent, belief), standings[belief.id].confidence, tested)
+
+
+def reason(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> str | None:
+    """Return in words what relatives say, None where that is nothing new."""
+    if standings[belief.id].claim.seen.units:
+        return None
+    said, stated = prediction(intent, belief, standings), standings[belief.id].confidence
+    if abs(said.confidence - stated) < _WORTH_SAYING:
+        return None
+    better = "better" if said.confidence > stated else "worse"
+    relatives = "a tested relative" if said.relatives == 1 else f"{said.relatives} tested relatives"
+    return f"{relatives} did {better} than stated: {show_share(said.confidence)} expected here, {show_share(stated)} stated"
+
+
+def reach(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> dict[str, float]:
+    """Return the probability that the fault of a belief harms each journey; journeys that it cannot reach are left out."""
+    passed_on = PassedOn()
+    for other in intent.beliefs.values():
+        if standings[other.id].claim.seen.units:
+            passed_on.see(other.when.target, 1 - standings[other.id].confidence)
+    return predicted_journeys(intent.system, predicted_harm(intent.system, belief.when.target, passed_on))
+
+
+def _traits(intent: Intent, belief: Belief) -> Traits:
+    component = intent.system.components[belief.when.target]
+    library = component.python.split(":", 1)[0] or component.endpoint.split("://", 1)[-1].split("/", 1)[0]
+    return Traits(component.name, component.kind, library, belief.when.fault)

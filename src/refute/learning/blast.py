@@ -1,0 +1,115 @@
+"""The blast radius of an experiment, predicted before it and compared with what happened.
+
+A failing component harms its callers unless they get over it, and so on up to the journeys' entry points. How often a call's failure is
+passed on is learned from tested beliefs and from earlier predictions that were right or wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from refute.core.intent import System
+
+_PASSED_ON: Final = 0.6
+_INERTIA: Final = 2.0
+_ROUNDS: Final = 100
+_CLOSE: Final = 1e-9
+
+
+@dataclass(slots=True)
+class PassedOn:
+    """How often the failure of a component is passed on to whoever calls it.
+
+    Attributes:
+        counts: by component: failures that were passed on, and all.
+    """
+
+    counts: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
+
+    def see(self, component: str, passed_on: float) -> None:
+        """Learn from one test.
+
+        Args:
+            component: whose calls failed.
+            passed_on: probability that callers suffered, in [0, 1].
+        """
+        count = self.counts[component]
+        count[0] += passed_on
+        count[1] += 1.0
+
+    def rate(self, component: str) -> float:
+        """Return the probability that a failure is passed on: the component's own, shrunk to that of all."""
+        passed, seen = (math.fsum(count[n] for count in self.counts.values()) for n in range(2))
+        base = (_INERTIA * _PASSED_ON + passed) / (_INERTIA + seen)
+        own = self.counts.get(component, [0.0, 0.0])
+        return (_INERTIA * base + own[0]) / (_INERTIA + own[1])
+
+
+def predicted_harm(system: System, target: str, passed_on: PassedOn) -> dict[str, float]:
+    """Return the probability that each component is harmed when one fails; components that it cannot harm are left out.
+
+    The least solution of: harm of a component = 1 - product over those it calls of (1 - rate · their harm). Cycles and calls to components
+    that nobody declared do no harm.
+
+    Args:
+        system: components by name.
+        target: name of the one that fails.
+        passed_on: how often failures are.
+    """
+    harm = dict.fromkeys(system.components, 0.0)
+    if target not in harm:
+        return {}
+    harm[target] = 1.0
+    rates = {name: passed_on.rate(name) for name in harm}
+    for _ in range(_ROUNDS):
+        then = {
+            name: 1 - math.prod(1 - rates[callee] * harm[callee] for callee in dict.fromkeys(component.calls) if callee in harm)
+            for name, component in system.components.items()
+        }
+        then[target] = 1.0
+        moved = max(abs(then[name] - harm[name]) for name in harm)
+        harm = then
+        if moved < _CLOSE:
+            break
+    return {name: chance for name, chance in harm.items() if chance > 0.0}
+
+
+def predicted_journeys(system: System, harm: Mapping[str, float]) -> dict[str, float]:
+    """Return the probability that each journey that can be harmed is.
+
+    Args:
+        system: journeys by name.
+        harm: by component, from `predicted_harm`.
+    """
+    return {name: harm[journey.entry] for name, journey in system.journeys.items() if journey.entry in harm}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Predicted against actual.
+
+    Attributes:
+        brier: mean squared difference of the probability and what happened; 0.25 is what even odds get.
+        surprises: names that were harmed against the odds, or spared against them, the most surprising first.
+    """
+
+    brier: float
+    surprises: tuple[str, ...]
+
+
+def compare(harm: Mapping[str, float], actual: Iterable[str], names: Iterable[str]) -> Comparison:
+    """Compare a prediction with what happened.
+
+    Args:
+        harm: probability by component or journey; 0 where one is left out.
+        actual: those that were harmed, and would not have been without the fault.
+        names: all that were watched.
+    """
+    harmed = set(actual)
+    off = {name: abs((name in harmed) - harm.get(name, 0.0)) for name in {*names, *harmed}}
+    surprises = sorted((name for name in off if off[name] > 0.5), key=lambda name: (-off[name], name))
+    return Comparison(math.fsum(one * one for one in off.values()) / max(1, len(off)), tuple(surprises))

@@ -1,0 +1,1 @@
+"""Which experiment next: choosers that ask the propagation model. Needs numpy (`pip install 'refute[planner]'`)."""

@@ -1,0 +1,83 @@
+"""The plan reckons with what relatives showed; what people stated stays."""
+
+from dataclasses import replace
+
+import pytest
+
+from refute.campaign import kin
+from refute.campaign.plan import Question, ask
+from refute.campaign.standing import Standing
+from refute.intent import load
+from refute.learning import Claim, Counts
+from support.intents import VALID, project
+
+
+@pytest.fixture
+def intent(tmp_path):
+    return load(project(tmp_path, VALID))
+
+
+def standings(intent, **verdicts):
+    told = {}
+    for belief in intent.beliefs.values():
+        word = verdicts.get(belief.id.replace("-", "_"), "")
+        seen = {"held": Counts(0, 200), "refuted": Counts(60, 200)}.get(word, Counts())
+        told[belief.id] = Standing(belief, Claim(belief.confidence, 0.05, seen), word)
+    return told
+
+
+ANOTHER = """  - id: errors-retried
+    claim: Answers come when the provider fails
+    when: {fault: llm.server_error, target: llm, share: 30%}
+    then: answered >= 95%
+    confidence: 80%
+"""
+
+
+@pytest.fixture
+def kindred(tmp_path):
+    return load(project(tmp_path, f"{VALID.rstrip()}\n{ANOTHER}"))
+
+
+def test_an_untested_belief_starts_from_its_relatives_and_a_tested_one_from_itself(kindred):
+    told = standings(kindred, rate_limits_absorbed="refuted")
+    fallen = kin.informed(kindred, kindred.beliefs["errors-retried"], told)
+    assert 0.3 < fallen.confidence < 0.75
+    tested = kindred.beliefs["rate-limits-absorbed"]
+    assert kin.informed(kindred, tested, told) is told[tested.id]
+    risen = kin.informed(kindred, kindred.beliefs["errors-retried"], standings(kindred, rate_limits_absorbed="held"))
+    assert risen.confidence > 0.8
+
+
+def test_reasons_say_what_relatives_did(kindred):
+    belief = kindred.beliefs["errors-retried"]
+    assert kin.reason(kindred, belief, standings(kindred)) is None
+    said = kin.reason(kindred, belief, standings(kindred, rate_limits_absorbed="refuted"))
+    assert said is not None
+    assert said.startswith("a tested relative did worse than stated")
+    assert said.endswith("80 % stated")
+
+
+def test_a_refuted_relative_makes_the_plan_expect_more_and_the_locked_forecast_stays(kindred):
+    def proposal(**verdicts):
+        plan = ask(kindred, standings(kindred, **verdicts), Question())
+        return next(one for one in plan.proposals if one.beliefs[0].id == "errors-retried")
+
+    fresh, warned = proposal(), proposal(rate_limits_absorbed="refuted")
+    assert warned.bits["errors-retried"] > fresh.bits["errors-retried"]
+    assert warned.risk > fresh.risk
+    assert warned.answerable == fresh.answerable
+    assert any("relative" in reason for reason in warned.reasons)
+    assert warned.reach["ask-about-order"] > fresh.reach["ask-about-order"] > 0.0
+    assert warned.to_json()["reach"] == dict(warned.reach)
+
+
+def test_relatives_never_take_the_place_of_a_test(kindred):
+    """However well relatives did, a belief that nobody has tested is still proposed."""
+    many = standings(kindred, rate_limits_absorbed="held")
+    sure = {
+        name: replace(one, claim=replace(one.claim, seen=Counts(0, 4000) if one.claim.seen.units else Counts()))
+        for name, one in many.items()
+    }
+    plan = ask(kindred, sure, Question())
+    assert "errors-retried" in {belief.id for one in plan.proposals for belief in one.beliefs}
