@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import httpx2
 
-READ_TIMEOUT_S = 0.4
+READ_TIMEOUT_S = 1.0
 PATIENT_S = 20.0
 QUICK_S = 0.15
 QUESTION = "Where is my order A1?"

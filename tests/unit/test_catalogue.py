@@ -61,6 +61,8 @@ def test_what_is_shown_is_what_is_sent(protocol, stream):
 def test_the_example_belief_is_valid(fault, tmp_path):
     target = example_target(fault)
     where = f"endpoint: '{target.endpoint}'" if target.endpoint else f"python: '{target.python}'"
+    if target.via:
+        where += f", via: {target.via}"
     if target.place.directory:
         (tmp_path / target.place.directory).mkdir()
         where = f"directory: {target.place.directory}"

@@ -19,6 +19,8 @@ def example_target(fault: Fault) -> Component:
     """Return a component that the fault can strike, named after its kind."""
     order = ("llm", "tool", "mcp_server", "retriever", "embedder", "agent", "model_server", "vector_store", "cache")
     kind = min(fault.kinds, key=lambda kind: (order.index(kind) if kind in order else len(order), kind))
+    if "connection" in seams(fault):
+        return Component(kind, kind, endpoint="tcp://127.0.0.1:5432", via="proxy")
     if fault.acts_on == "directory":
         return Component(kind, kind, place=Place(directory="data"))
     if fault.whole or "exchange" in seams(fault):
