@@ -52,6 +52,8 @@ bench: setup  ## print the figures that the documents name
 	$(BIN)/python benchmarks/help_time.py
 	$(BIN)/python benchmarks/inprocess_overhead.py
 	$(BIN)/python benchmarks/proxy_overhead.py
+	$(BIN)/python benchmarks/plan_speed.py
+	$(BIN)/python benchmarks/planner.py --spaces tests/data/fault-spaces
 
 clean:  ## remove what setup and tests made
 	rm -rf $(VENV) refute-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
