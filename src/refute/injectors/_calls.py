@@ -112,22 +112,20 @@ class Seen:
     """The logical calls of a unit.
 
     Attributes:
-        calls: those that must be known again, by identity.
+        calls: by identity; None stands for one that was let pass at a glance: not hit, and not reported to the unit.
         count: how many there were.
-        passed: how many of them were let pass at a glance: not hit, and not reported to the unit.
-        known: identities of these.
+        passed: how many of them were let pass.
         conversation: the draw that all of them share, where a conversation is drawn.
     """
 
-    __slots__ = ("_numbers", "calls", "conversation", "count", "known", "passed")
+    count = 0
+    passed = 0
+    conversation: Drawn | None = None
+    _numbers: tuple[int, ...] = ()
 
     def __init__(self) -> None:
         """Start with nothing."""
-        self.calls: dict[Identity, LogicalCall] = {}
-        self.count = self.passed = 0
-        self.known: set[Identity] = set()
-        self.conversation: Drawn | None = None
-        self._numbers: tuple[int, ...] = ()
+        self.calls: dict[Identity, LogicalCall | None] = {}
 
     def number(self, unit: UnitContext, ordinal: int) -> int:
         """Return the number that is drawn for a logical call; to be asked for one call after the other."""
@@ -140,8 +138,8 @@ class Seen:
 
     def call(self, identity: Identity, number: int | Callable[[], int]) -> LogicalCall:
         """Return the logical call that an attempt belongs to: one that is known, or a new one."""
-        known = self.calls.pop(identity, None) or (LogicalCall(-1, _MISSED) if identity in self.known else None)
-        if known is not None:
+        if identity in self.calls:
+            known = self.calls.pop(identity) or LogicalCall(-1, _MISSED)
             told = number() if callable(number) else number
             if told > 0 or (told < 0 and known.failed):
                 known.tries += 1
@@ -157,9 +155,7 @@ class Seen:
         """Count a new call that is let pass."""
         self.count += 1
         self.passed += 1
-        if len(self.known) >= _REMEMBERED:
-            self.known.clear()
-        self.known.add(identity)
+        self._keep(identity, None)
 
     def failed(self, identity: Identity) -> None:
         """Note that a call which was let pass ended badly for its caller."""
@@ -167,7 +163,7 @@ class Seen:
         call.failed = True
         self._keep(identity, call)
 
-    def _keep(self, identity: Identity, call: LogicalCall) -> None:
+    def _keep(self, identity: Identity, call: LogicalCall | None) -> None:
         self.calls[identity] = call
         if len(self.calls) > _REMEMBERED:
             del self.calls[next(iter(self.calls))]

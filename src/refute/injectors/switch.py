@@ -123,7 +123,7 @@ class Switch:
                 seen = self._seen(unit)
                 ordinal = seen.count
                 number = unit.numbers[ordinal] if ordinal < BLOCK else seen.number(unit, ordinal)
-                if number * factor & WORD < below or identity in seen.known or identity in seen.calls:
+                if identity in seen.calls or number * factor & WORD < below:
                     return None
                 seen.let_pass(identity)
             count[unit.arm]()
