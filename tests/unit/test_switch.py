@@ -13,6 +13,7 @@ from refute.core.errors import RefuteError
 from refute.core.lease import Lease
 from refute.core.system import Component
 from refute.injectors import _calls
+from refute.injectors._calls import Reading
 from refute.injectors.switch import Switch, Ticks
 
 LLM = Component("llm", "llm")
@@ -160,8 +161,11 @@ class Message:
         self.body, self.number = body, attempt
 
 
+READING = Reading(lambda message: [message], lambda trace: trace[0].body, lambda message: message.body)
+
+
 def glancing(**fields):
-    return Switch(Arming(LLM, "llm.rate_limit", **fields), Lease(20), identify=lambda message: message.body)
+    return Switch(Arming(LLM, "llm.rate_limit", **fields), Lease(20), reading=READING)
 
 
 def hit_by(switch, unit, message):

@@ -5,15 +5,31 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from refute.core.context import UnitContext
 from refute.core.draws import BLOCK, numbers
 
 _REMEMBERED = 2048
-"""Logical calls remembered in one unit; beyond them the oldest is forgotten, and a retry of it would be drawn anew."""
+"""Logical calls remembered in one unit; beyond them old ones are forgotten, and a retry of one would be drawn anew."""
 
 Identity = str | int
 """What stays the same between the attempts of one logical call: a digest of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How to read the requests of a library, each thing only where it is needed.
+
+    Attributes:
+        trace: what is kept of a unit's first call: small, cheap, and no other call's.
+        retrace: from a trace, what `identify` tells of its request.
+        identify: what stays the same between the attempts of one logical call.
+    """
+
+    trace: Callable[[Any], Any]
+    retrace: Callable[[Any], Identity]
+    identify: Callable[[Any], Identity]
 
 
 class Drawn:
@@ -96,21 +112,20 @@ class Seen:
     """The logical calls of a unit.
 
     Attributes:
-        calls: by identity; None stands for one that was not hit and went well, as nearly all do.
+        calls: by identity; None stands for one that was let pass at a glance: not hit, and not reported to the unit.
         count: how many there were.
-        uncounted: how many of them the unit has not been told of.
+        passed: how many of them were let pass.
         conversation: the draw that all of them share, where a conversation is drawn.
     """
 
-    __slots__ = ("_numbers", "calls", "conversation", "count", "uncounted")
+    count = 0
+    passed = 0
+    conversation: Drawn | None = None
+    _numbers: tuple[int, ...] = ()
 
     def __init__(self) -> None:
         """Start with nothing."""
         self.calls: dict[Identity, LogicalCall | None] = {}
-        self.count = 0
-        self.uncounted = 0
-        self.conversation: Drawn | None = None
-        self._numbers: tuple[int, ...] = ()
 
     def number(self, unit: UnitContext, ordinal: int) -> int:
         """Return the number that is drawn for a logical call; to be asked for one call after the other."""
@@ -124,27 +139,26 @@ class Seen:
     def call(self, identity: Identity, number: int | Callable[[], int]) -> LogicalCall:
         """Return the logical call that an attempt belongs to: one that is known, or a new one."""
         if identity in self.calls:
-            known = self.calls[identity] or LogicalCall(-1, _MISSED)
+            known = self.calls.pop(identity) or LogicalCall(-1, _MISSED)
             told = number() if callable(number) else number
             if told > 0 or (told < 0 and known.failed):
                 known.tries += 1
                 known.failed = False
                 self._keep(identity, known)
                 return known
-            del self.calls[identity]
         call = LogicalCall(self.count)
         self.count += 1
         self._keep(identity, call)
         return call
 
-    def missed(self, identity: Identity) -> None:
-        """Count a new call that was not hit."""
+    def let_pass(self, identity: Identity) -> None:
+        """Count a new call that is let pass."""
         self.count += 1
-        self.uncounted += 1
+        self.passed += 1
         self._keep(identity, None)
 
     def failed(self, identity: Identity) -> None:
-        """Note that a call which was not hit ended badly for the caller."""
+        """Note that a call which was let pass ended badly for its caller."""
         call = LogicalCall(-1, _MISSED)
         call.failed = True
         self._keep(identity, call)

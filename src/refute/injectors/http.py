@@ -18,7 +18,7 @@ from refute.faults.catalogue import catalogue
 from refute.faults.spec import seams
 from refute.injectors._calls import Attempt
 from refute.injectors.driver import Aim, script
-from refute.injectors.httpx_adapter import Adapter, HttpxView, identity_of
+from refute.injectors.httpx_adapter import READING, Adapter, HttpxView
 from refute.injectors.httpx_hooks import LIBRARIES, Hooks
 from refute.injectors.routes import Routes, UrlOf, url_of
 from refute.injectors.sublease import Sublease
@@ -37,7 +37,7 @@ class _Armed:
     def __init__(self, arming: Arming, lease: Lease) -> None:
         self.target = Target(arming.component)
         self.lease = Sublease(lease)
-        fault, switch = catalogue()[arming.fault], Switch(arming, self.lease, identify=identity_of)
+        fault, switch = catalogue()[arming.fault], Switch(arming, self.lease, reading=READING)
         self.aim = Aim(fault, arming.magnitude, switch)
         by_draw_alone = arming.draw == "call" and not arming.turn and fault.awaits is None and fault.matches_exchange is None
         self.missed: Callable[[Any], UnitContext | None] = switch.missed if by_draw_alone else _cannot_tell

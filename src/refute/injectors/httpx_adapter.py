@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import cached_property, partial
 from importlib import import_module
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
 from refute.core.lease import Lease
+from refute.injectors._calls import Reading
 from refute.injectors.driver import ASK, Do, Head, Hold, Pump, Script, Send, limit_pause, unpacked
 from refute.wire.codec import Codec, recognise_head
 from refute.wire.exchange import Failure, Headers, Pause, Reply, Request
@@ -50,7 +52,7 @@ class HttpxView:
 
     def identity(self) -> int:
         """See `View.identity`."""
-        return identity_of(self._request)
+        return _identity_of(self._request)
 
     def codec(self) -> Codec:
         """See `View.codec`."""
@@ -63,19 +65,30 @@ class HttpxView:
         return Request(own.method, str(own.url), _headers(own.headers), _body(own))
 
 
-def identity_of(request: Any) -> int:
-    """Return what stays the same between the attempts of one logical call: its body; of a long one, its length and four parts."""
+def _identity_of(request: Any) -> int:
+    """Return what stays the same between the attempts of one logical call: its body, or where there is none its method and path."""
     try:
         body = request.content
     except RuntimeError:  # RequestNotRead: it is a stream of its own
         body = b""
+    return _digest(body) if body else hash((request.method, request.url.raw_path))
+
+
+def _identity_of_stream(stream: Any) -> int:
+    return _digest(b"".join(stream)) if type(stream).__name__ == "ByteStream" else 0
+
+
+def _digest(body: bytes) -> int:
+    """Return the hash of a body; of a long one, of its length and four parts."""
     size = len(body)
-    if 0 < size <= _WHOLE_BODY:
+    if size <= _WHOLE_BODY:
         return hash(body)
-    if not size:
-        return hash((request.method, request.url.raw_path))
     third = size // 3
     return hash((size, body[:_PART], body[third : third + _PART], body[-third : _PART - third], body[-_PART:]))
+
+
+READING = Reading(attrgetter("stream"), _identity_of_stream, _identity_of)
+"""How to read a request of httpx or httpx2: its stream, which for a body in memory can be read again, is its trace."""
 
 
 def read_timeout_s(request: Any) -> float | None:

@@ -11,10 +11,10 @@ from typing import Any
 
 from refute.core.arming import Arming, Landing
 from refute.core.context import UnitContext, current_unit, shielded
-from refute.core.draws import WORD, CallDraws, uniform
+from refute.core.draws import BLOCK, WORD, CallDraws, uniform
 from refute.core.errors import refuse
 from refute.core.lease import Lease
-from refute.injectors._calls import Attempt, Drawn, Hit, Identity, LogicalCall, Seen
+from refute.injectors._calls import Attempt, Drawn, Hit, Identity, LogicalCall, Reading, Seen
 
 
 class Ticks:
@@ -35,6 +35,10 @@ class Ticks:
             return self.tick() + 1 - self._reads
 
 
+_LITERALLY = Reading(lambda request: [request], lambda trace: hash(trace[0]), hash)
+"""Reads requests that are nothing but a text."""
+
+
 class Switch:
     """Decides, counts, and never hits control, shielded code, background work, or anything after the lease.
 
@@ -48,7 +52,7 @@ class Switch:
         arming: what is armed.
         lease: read at each call.
         lone_unit: the unit to which calls without unit context belong. None: what `adopt_strays` set, else nobody's.
-        identify: tells the identity of a request given to `missed`.
+        reading: how to read the requests given to `missed` and `failed`.
 
     Attributes:
         component: name of the component.
@@ -60,7 +64,11 @@ class Switch:
     """
 
     def __init__(
-        self, arming: Arming, lease: Lease, lone_unit: UnitContext | None = None, identify: Callable[[Any], Identity] = hash
+        self,
+        arming: Arming,
+        lease: Lease,
+        lone_unit: UnitContext | None = None,
+        reading: Reading = _LITERALLY,
     ) -> None:
         """Start with all counts at zero."""
         if arming.draw == "burst":
@@ -68,7 +76,7 @@ class Switch:
         self.arming = arming
         self.lease = lease
         self.component = arming.component.name
-        self._identify = identify
+        self._reading = reading
         self._draws = CallDraws(arming.seed, self.component, arming.share)
         self._lone = lone_unit or _strays.unit
         self._lone_seen = Seen()
@@ -83,12 +91,15 @@ class Switch:
     def _glance(self) -> Callable[[Any], UnitContext | None]:
         """Return `missed`; what it needs are its own variables, as it runs at every call of the program that a fault is armed for.
 
-        Of a unit's first call only the request is kept: its identity is told when a second one comes, which few units make.
+        What is kept of a call that it lets pass is its identity, as its client may try it again though its reply began well; of a unit's
+        first call only a trace, of which the identity is told once a second one comes.
         """
         lease, root, now_s = self.lease, self.lease.root, self.lease.root.now_s
         factor, below = self._draws.factor, self._draws.below
         unit_now, is_shielded, lone = current_unit.get, shielded.get, self._lone
         count = {arm: ticks.tick for arm, ticks in self._eligible.items()}
+        reading, lock = self._reading, self._lock
+        trace, identify = reading.trace, reading.identify
 
         def missed(request: Any) -> UnitContext | None:
             unit = unit_now() or lone
@@ -97,11 +108,24 @@ class Switch:
             if lease.over or root.over or root.deadline_s <= now_s():  # `Lease.lasts`, without a call
                 return None
             if self in unit.memory or unit is lone:
-                return self._missed_later(unit, request)
+                return missed_later(unit, request)
             if unit.numbers[0] * factor & WORD < below:  # `CallDraws.hits`, without a call
                 return None
-            if unit.memory.setdefault(self, request) is not request:
-                return self._missed_later(unit, request)
+            passed = trace(request)
+            if unit.memory.setdefault(self, passed) is not passed:
+                return missed_later(unit, request)
+            count[unit.arm]()
+            return unit
+
+        def missed_later(unit: UnitContext, request: Any) -> UnitContext | None:
+            identity = identify(request)
+            with lock:
+                seen = self._seen(unit)
+                ordinal = seen.count
+                number = unit.numbers[ordinal] if ordinal < BLOCK else seen.number(unit, ordinal)
+                if identity in seen.calls or number * factor & WORD < below:
+                    return None
+                seen.let_pass(identity)
             count[unit.arm]()
             return unit
 
@@ -115,7 +139,7 @@ class Switch:
             request: what `missed` was given.
         """
         with self._lock:
-            self._seen(unit).failed(self._identify(request))
+            self._seen(unit).failed(self._reading.identify(request))
 
     def decide(self, identity: Identity, attempt: int) -> Hit | None:
         """Say whether this call is hit; count its draw as eligible either way.
@@ -199,18 +223,7 @@ class Switch:
 
     def eligible(self, kept: Any) -> int:
         """See `Keeper.eligible`."""
-        return kept.uncounted if isinstance(kept, Seen) else 1
-
-    def _missed_later(self, unit: UnitContext, request: Any) -> UnitContext | None:
-        """Do what `missed` does for a call that is not the unit's first."""
-        identity = self._identify(request)
-        with self._lock:
-            seen = self._seen(unit)
-            if identity in seen.calls or self._draws.hits(seen.number(unit, seen.count)):
-                return None
-            seen.missed(identity)
-        self._eligible[unit.arm].tick()
-        return unit
+        return kept.passed if isinstance(kept, Seen) else 1
 
     def _seen(self, unit: UnitContext) -> Seen:
         """Return what is remembered of a unit; what `missed` left of its first call becomes a part of it."""
@@ -220,7 +233,7 @@ class Switch:
         if isinstance(kept, Seen):
             return kept
         seen = unit.memory[self] = Seen()
-        seen.missed(self._identify(kept))
+        seen.let_pass(self._reading.retrace(kept))
         return seen
 
     def _draw(self, unit: UnitContext, seen: Seen, call: LogicalCall) -> Drawn:
