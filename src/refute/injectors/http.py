@@ -220,8 +220,6 @@ def _explained(armed: _Armed) -> Landing:
 def _others() -> str:
     """Say which HTTP libraries the process has loaded that are not hooked."""
     loaded = [name for name in _UNHOOKED if name in sys.modules]
-    if len(loaded) > 1 and loaded[-1] == "http.client":
-        del loaded[-1]  # the others, and much else, load it
     return f"loaded but not hooked: {', '.join(loaded)}" if loaded else "no other HTTP library is loaded"
 
 
