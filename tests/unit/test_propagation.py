@@ -160,6 +160,19 @@ def test_a_template_that_calls_itself_ends():
     assert 0.0 < p(learner, ("bb", "CE"), calls=calls) < 1.0
 
 
+def test_two_fallbacks_that_lead_to_one_place_are_one_slot():
+    calls = known(call("aa1", "a", "a"), call("aa2", "a", "a", 2), call("ab1", "a", "b"))
+    runs = [
+        ran([("aa1", "CE"), ("aa2", "CE")], False, ["aa1", "aa2", "ab1"]),
+        ran([("aa1", "CE")], False, ["aa1"]),
+        ran([("aa1", "CE"), ("ab1", "CE")], False, ["aa1", "ab1", "aa2"]),
+    ]
+    learner = told(*runs, calls=calls, steady=Run((), True, False, ("aa1",)))
+    slots = learner.model.structure.slots()
+    assert len(slots) == len(set(slots))
+    assert p(learner, ("aa1", "TO"), calls=calls) < 0.4
+
+
 def test_disconnected_parts_do_no_harm():
     calls = known(call("ab", "a", "b"), call("xy", "x", "y"))
     learner = told(ran([("xy", "500")], True, ["ab", "xy"]), calls=calls, steady=Run((), True, False, ("ab", "xy")))

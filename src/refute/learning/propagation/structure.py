@@ -149,7 +149,7 @@ class Structure:
         later = [
             Slot(slot.handler, slot.place, slot.attempt + 1, part) for slot, sites in self.alternates.items() for part in range(len(sites))
         ]
-        return first + sorted(later, key=lambda slot: slot.attempt)
+        return list(dict.fromkeys(first + sorted(later, key=lambda slot: slot.attempt)))  # two alternates may lead to one slot
 
     def learn(self, run: Run) -> bool:
         """Lay a run over what is known.
