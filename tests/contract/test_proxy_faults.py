@@ -1,4 +1,4 @@
-"""Every fault on an exchange, through the proxy, does to the real SDKs exactly what it does in process."""
+"""Faults through the proxy do to the real SDKs exactly what they do in process; whose calls are hit, and for how long."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ from servers.calling import MAGNITUDES, MODELS, UNIT, armed, called, unit
 
 TOKEN = "token"
 SEAL = Seal(TOKEN)
-FAULTS = [
-    "llm.rate_limit", "llm.server_error", "llm.timeout", "llm.delay", "llm.bad_body", "stream.cut", "stream.slow_tokens",
+FAULTS = (
+    "llm.rate_limit", "llm.server_error", "llm.bad_body", "llm.timeout", "llm.delay", "stream.cut", "stream.slow_tokens",
     "stream.error_event", "content.truncated", "toolcall.bad_arguments",
-]  # fmt: skip
-"""One for each way to strike an exchange; both ways in share the script, and the SDK matrix meets every fault."""
+)  # fmt: skip
 
 
 async def until(condition):
@@ -200,7 +199,7 @@ async def test_a_rollback_lets_a_slowed_stream_go_on_at_once(proxied):
     assert not proxied.hands.verify(proxied.handle)
     await until(lambda: proxied.hands.verify(proxied.handle))
     events = await asyncio.wait_for(calling, 10)
-    assert "".join(event.choices[0].delta.content or "" for event in events if event.choices).endswith("arrive soon.")
+    assert "".join(choice.delta.content or "" for event in events for choice in event.choices).endswith("arrive soon.")
 
 
 async def test_a_client_that_does_not_wait_has_felt_the_silence(proxied, provider):

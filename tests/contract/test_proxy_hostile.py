@@ -57,7 +57,7 @@ class Scripted:
             await self.act(got, reader, writer)
             while piece := await reader.read(65536):
                 got += piece
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
             self.lost += 1

@@ -161,7 +161,7 @@ async def test_sigterm_lets_exchanges_end(provider, state):
         await asyncio.sleep(0.4)
         proxy.process.send_signal(signal.SIGTERM)
         events = await asking
-        assert [event.choices[0].finish_reason for event in events if event.choices][-1] == "stop"
+        assert [choice.finish_reason for event in events for choice in event.choices][-1] == "stop"
         assert await asyncio.to_thread(proxy.process.wait, 5) == 0
     assert list(signs(state / "refute/doors")) == []
 
