@@ -36,7 +36,10 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 PAGE = Path(__file__).parents[2] / "docs/reference/what-your-client-does.md"
 UNIT = "case/0"
 MAGNITUDES = {"llm.rate_limit": 0.01, "tool.timeout_after_commit": 5.0, "tool.timeout": 5.0, "stream.slow_tokens": 0.01}
-RUN_OUT = {"llm.timeout", "stream.stall", "vector_store.timeout", "agent.peer_silent", "tool.timeout", "tool.timeout_after_commit"}
+RUN_OUT = {
+    "llm.timeout", "stream.stall", "vector_store.timeout", "agent.peer_silent", "tool.timeout", "tool.timeout_after_commit",
+    "service.timeout",
+}  # fmt: skip
 """Faults that the client's read time-out ends."""
 SEEDS = range(30, -1, -1)
 ROW = re.compile(r"^\| `(\S+)` \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
@@ -68,7 +71,6 @@ def cells() -> list[Cell]:
         Cell(client, fault.name, effect, stream, struck.sample, seed)
         for client, (protocol, _, _) in CLIENTS.items()
         for fault in catalogue().values()
-        if fault.family != "service"  # any HTTP service's: met behind the proxy, in test_proxy_faults and test_tcp_proxy
         for stream in (False, True)
         if (struck := preview(fault, protocol, stream=stream)) is not None and struck.sample != "GET"
         for effect, seed in variants(fault, struck.call).items()
