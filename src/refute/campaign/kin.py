@@ -31,13 +31,20 @@ def informed(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) 
 
 
 def prediction(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> Prediction:
-    """Return what the tested relatives of a belief say of it."""
+    """Return what the tested relatives of a belief say of it; one that nobody has stated yet starts from its own confidence.
+
+    Args:
+        intent: validated.
+        belief: one of its beliefs, or one that could be stated.
+        standings: where each stated belief stands.
+    """
+    stated = standings[belief.id].confidence if belief.id in standings else belief.confidence
     tested = [
         Relative(_traits(intent, other), other.confidence, standings[other.id].confidence)
         for other in intent.beliefs.values()
         if other.id != belief.id and standings[other.id].claim.seen.units
     ]
-    return predicted(_traits(intent, belief), standings[belief.id].confidence, tested)
+    return predicted(_traits(intent, belief), stated, tested)
 
 
 def reason(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from refute.campaign.kin import prediction
 from refute.campaign.plan import eligible_units, planned_units
 from refute.campaign.standing import Standing
 from refute.core.criterion import Criterion
@@ -23,8 +24,7 @@ from refute.system.graph import journeys_through
 
 _SLOW = re.compile(r"\.(delay|slow\w*|stall|long\w*)$")
 _WORD = re.compile(r"[a-z]{3,}|\d{3}")
-_KINSHIP = (("the same fault elsewhere", 1.0), ("the same component", 0.5), ("the same family of faults", 0.25))
-_UNKNOWN = 0.5  # confidence where no relative has been tested, with the weight of one relative
+_UNKNOWN = 0.5  # confidence where no relative has been tested
 _MOST_UNITS = 400
 _ALIKE = 0.5
 _SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
@@ -100,19 +100,20 @@ def _suggested(
     then = _criterion(intent, fault)
     if then is None:
         return
-    confidence, kin = _from_relatives(standings, component, fault)
     touched = _traffic(intent, component)
     name = f"{component.name}-{fault.name.partition('.')[2].replace('_', '-')}"
     stake: Stake = "high" if touched > 0.5 else "medium"
     when = When(fault.name, component.name, share=_share(fault))
-    belief = Belief(name, fault.belief, when, then, confidence, if_wrong=stake)
+    belief = Belief(name, fault.belief, when, then, _UNKNOWN, if_wrong=stake)
+    kin = prediction(intent, belief, standings)
+    belief = replace(belief, confidence=min(0.95, max(0.05, round(kin.confidence, 2))))
     if fault.magnitude is not None:
         typical = fault.magnitude.typical
         belief = replace(belief, when=replace(when, magnitude=typical), where=shown_magnitude(typical, fault.magnitude.unit))
     bits = _bits(intent, belief)
     seen = told.likeness(component, fault)
     worth = value([(cost_if_wrong("high") * max(touched, 0.05) * (1.0 + 2.0 * seen), bits)])
-    yield Suggestion(belief, bits, worth, tuple(_reasons(intent, component, (kin, touched, seen))))
+    yield Suggestion(belief, bits, worth, tuple(_reasons(intent, component, (kin.relatives, touched, seen))))
 
 
 def _criterion(intent: Intent, fault: Fault) -> Criterion | None:
@@ -125,20 +126,6 @@ def _criterion(intent: Intent, fault: Fault) -> Criterion | None:
         return stated.most_common(1)[0][0]
     steady = [one for one in intent.steady_holds if (intent.indicators[one.indicator].kind == "latency") == slow]
     return steady[0] if steady else next(iter(intent.steady_holds), None)
-
-
-def _from_relatives(standings: Mapping[str, Standing], component: Component, fault: Fault) -> tuple[float, str]:
-    """Return a confidence borrowed from tested relatives, and the nearest of them in words."""
-    weights, total, nearest = 1.0, _UNKNOWN, ""
-    for standing in standings.values():
-        when = standing.belief.when
-        kin = (when.fault == fault.name, when.target == component.name, when.fault.partition(".")[0] == fault.family)
-        if not standing.verdict or not any(kin):
-            continue
-        how, weight = next(kinship for is_kin, kinship in zip(kin, _KINSHIP, strict=True) if is_kin)
-        weights, total = weights + weight, total + weight * standing.confidence
-        nearest = nearest or f"{how} was {standing.verdict} ({standing.belief.id})"
-    return min(0.95, max(0.05, round(total / weights, 2))), nearest
 
 
 def _traffic(intent: Intent, component: Component) -> float:
@@ -160,13 +147,13 @@ def _share(fault: Fault) -> float:
     return next((share for share in _SHARES if share >= fault.typical_share), 1.0)
 
 
-def _reasons(intent: Intent, component: Component, why: tuple[str, float, float]) -> Iterator[str]:
+def _reasons(intent: Intent, component: Component, why: tuple[int, float, float]) -> Iterator[str]:
     kin, touched, seen = why
     if not any(belief.when.target == component.name for belief in intent.beliefs.values()):
         yield f"no belief is about {component.name} yet"
     yield f"{show_share(touched)} of the traffic can meet it"
     if kin:
-        yield kin
+        yield f"{kin} of its relatives {'was' if kin == 1 else 'were'} tested, and {'lends' if kin == 1 else 'lend'} the confidence"
     if seen > _ALIKE:
         yield "it is like an incident that you have had"
 
