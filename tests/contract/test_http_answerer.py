@@ -25,7 +25,7 @@ CONNECTIONS: list[object] = []
 
 
 class Service(BaseHTTPRequestHandler):
-    """Answers as its path says, and would keep connections open."""
+    """Answers as its path says, and keeps connections open whatever the client asks for."""
 
     protocol_version = "HTTP/1.1"
 
@@ -34,6 +34,7 @@ class Service(BaseHTTPRequestHandler):
         CONNECTIONS.append(self.connection)  # its address may be used again at once
 
     def do_POST(self):
+        self.close_connection = False
         body = self.rfile.read(int(self.headers["content-length"]))
         SEEN.append((self.path, self.headers["baggage"], json.loads(body)))
         kind = self.path.strip("/")
@@ -43,6 +44,7 @@ class Service(BaseHTTPRequestHandler):
             self._trickle()
         elif kind == "broken":
             self.connection.close()
+            self.close_connection = True
         else:
             self._answer(kind)
 

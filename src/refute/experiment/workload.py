@@ -79,17 +79,17 @@ def http_answerer(url: str, hosts: Collection[str], timeout_s: float, threads: T
         raise refuse("HOST-NOT-ALLOWED", "load may not be sent there", seen=url, allowed=", ".join(sorted(hosts)))
     import urllib3
 
-    pool = urllib3.PoolManager(maxsize=MAX_IN_FLIGHT, retries=False, timeout=timeout_s)
-
     def post(case: dict[str, Any], baggage: str) -> dict[str, Any]:
         shielded.set(True)  # the load generator's own client; the thread's context is this unit's alone
         until_s = time.monotonic() + timeout_s
         headers = {"content-type": "application/json", "connection": "close", HEADER: baggage}
-        response = pool.request("POST", url, body=json.dumps(case).encode(), headers=headers, redirect=False, preload_content=False)
-        try:
-            content = _read(response, until_s)
-        finally:
-            response.close()  # a connection that one unit's fault has broken must not fail another unit
+        body = json.dumps(case).encode()
+        with urllib3.PoolManager(retries=False, timeout=timeout_s) as own:  # what one unit's fault has broken must not fail another unit
+            response = own.request("POST", url, body=body, headers=headers, redirect=False, preload_content=False)
+            try:
+                content = _read(response, until_s)
+            finally:
+                response.close()
         if response.status >= 500:
             raise ServiceError(f"HTTP {response.status}")
         return {"status": response.status, "body": _parsed(content)}
