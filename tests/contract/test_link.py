@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -293,4 +295,33 @@ async def test_what_a_program_forks_joins_by_itself(link, armed_first):
     assert all(peer.armed and not peer.refused for peer in link.live())
     assert (await link.disarm()).proven
     program.stdin.close()
-    await program.wait()
+    await asyncio.wait_for(program.wait(), 20)
+
+
+FORKING_IN_MID_SENTENCE = """
+import os, sys
+from refute.injectors.boot.join import _Here
+sending = _Here.agent._send_lock
+sys.stdin.readline()
+sending.acquire()  # as the agent's thread holds it while it answers
+child = os.fork()
+if child:
+    sending.release()
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+
+async def test_a_child_that_is_forked_while_its_parent_answers_can_end(link):
+    environ = {**os.environ, **link.environment, "PYTHONPATH": python_path()}
+    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FORKING_IN_MID_SENTENCE, env=environ, start_new_session=True, **pipes
+    )
+    try:
+        await until(lambda: len(link.peers) == 1)
+        program.stdin.write(b"\n")
+        assert await asyncio.wait_for(program.stdout.readline(), 10) == b"0\n"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+        await program.wait()

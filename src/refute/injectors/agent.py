@@ -33,6 +33,9 @@ class Agent:
         injectors: hands by name.
         handlers: what else may be asked, by operation.
         on_end: called once when the other end is gone and everything is disarmed.
+
+    Attributes:
+        turn: held while messages are answered; who holds it knows that the agent's thread holds no other lock.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Agent:
         self._handlers = {"arm": self._arm, "renew": self._renew, "disarm": self._disarm, **(handlers or {})}
         self._on_end = on_end
         self._send_lock = threading.Lock()
+        self.turn = threading.RLock()
         self._handles: list[Handle] = []
         self._lease: Lease | None = None
 
@@ -67,9 +71,10 @@ class Agent:
                 *lines, pending = (pending + (chunk or b"")).split(b"\n")
                 if len(pending) > MAX_LINE_BYTES:
                     break
-                for line in lines:
-                    self._answer(decode(line))
-                self._roll_back_if_ended()
+                with self.turn:
+                    for line in lines:
+                        self._answer(decode(line))
+                    self._roll_back_if_ended()
         except (OSError, ValueError):
             pass  # a broken or garbled link ends the permission like a closed one
         finally:

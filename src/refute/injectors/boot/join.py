@@ -18,9 +18,10 @@ _ARMED_S = 5.0
 
 
 class _Here:
-    """This process's end of the link, once it has joined."""
+    """This process's end of the link, once it has joined, and what it has seen of the client library's exceptions."""
 
     agent: Agent | None = None
+    exceptions = Exceptions()
 
 
 def join() -> None:
@@ -30,19 +31,39 @@ def join() -> None:
     """
     _Here.agent = _joined()
     if _Here.agent is not None:
-        os.register_at_fork(after_in_child=_join_after_fork)
+        os.register_at_fork(before=_wait_for_pause, after_in_parent=_go_on, after_in_child=_join_after_fork)
+        atexit.register(_leave)
+
+
+def _wait_for_pause() -> None:
+    """Fork between two messages, so that no lock that the agent's thread holds is copied into a process that has no such thread."""
+    if _Here.agent is not None:
+        _Here.agent.turn.acquire()
+
+
+def _go_on() -> None:
+    if _Here.agent is not None:
+        _Here.agent.turn.release()
 
 
 def _join_after_fork() -> None:
     """Join anew: threads do not survive a fork, and with them whatever renews or ends what was armed in the parent."""
-    if _Here.agent is not None:
-        _Here.agent.forget()
+    parents = _Here.agent
+    if parents is not None:
+        parents.turn.release()
+        parents.forget()
+        _Here.exceptions = Exceptions()
         _Here.agent = _joined()
+
+
+def _leave() -> None:
+    """Say goodbye over this process's own link: a parent's is not spoken on, nor are its locks touched."""
+    if _Here.agent is not None:
+        _Here.agent.send({"op": "leaving", "landings": _Here.agent.landings(), "exceptions": _Here.exceptions.seen()})
 
 
 def _joined() -> Agent | None:
     armed = threading.Event()
-    exceptions = Exceptions()
 
     def go(_message: Message) -> Message:
         armed.set()
@@ -53,9 +74,8 @@ def _joined() -> Agent | None:
     except (OSError, KeyError):
         return None
     if os.environ.get(ALONE_VARIABLE):
-        adopt_strays(UnitContext("process", "treatment"), exceptions.watch)
+        adopt_strays(UnitContext("process", "treatment"), _Here.exceptions.watch)
     agent = Agent(connection, in_process(), {"go": go}, on_end=armed.set)
     agent.start()
     armed.wait(_ARMED_S)
-    atexit.register(lambda: agent.send({"op": "leaving", "landings": agent.landings(), "exceptions": exceptions.seen()}))
     return agent
