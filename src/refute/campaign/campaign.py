@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from refute.campaign.plan import Plan, Proposal, Question, ask, design, show_magnitude
+from refute.campaign.search import chances_of, found
 from refute.campaign.standing import Standing, draw_of, standings
 from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, Problem, RefuteError, refuse, worst_exit
 from refute.core.events import Event, EventKind
@@ -27,6 +28,7 @@ from refute.safety.runs import registered
 from refute.safety.state import probe
 from refute.stats import Answerability
 
+_MOST_OF_A_SEARCH = 12  # runs for one threshold in one round
 _COUNTED = {"held", "refuted", "inconclusive", "aborted"}
 _DURABLE = {"intent", "experiment", "forecast", "landing", "rollback", "verdict", "learned", "summary", "stop"}
 _KEPT = _DURABLE | {"phase", "outcomes", "evidence_point", "problem", "plan", "next"}
@@ -99,7 +101,7 @@ class Campaign:
         Returns:
             The exit code: 3 where something wanted was refused and nothing worse happened.
         """
-        question = Question(again=again)
+        question, before = Question(again=again), len(self.results)
         done: set[str] = set()
         code = EXIT_HELD
         try:
@@ -108,8 +110,8 @@ class Campaign:
                 code = EXIT_INCONCLUSIVE
             while (most is None or len(self.results) < most) and (proposal := _chosen(plan, wanted, done)) is not None:
                 await asyncio.sleep(0)  # a signal that came while planning takes effect here
-                done.update(belief.id for belief in proposal.beliefs)
                 code = worst_exit([code, await self._tried(proposal)])
+                done.update(belief.id for belief in proposal.beliefs if self._enough(belief, before))
                 if code == EXIT_INTERRUPTED or self._over():
                     break
                 plan = self.plan(question)
@@ -117,6 +119,19 @@ class Campaign:
         except asyncio.CancelledError:
             code = EXIT_INTERRUPTED
         return await self.close(code)
+
+    def _enough(self, belief: Belief, before: int) -> bool:
+        """Whether a belief needs no further run for now: a threshold is sought by several.
+
+        Args:
+            belief: just tested.
+            before: number of runs before any of this round.
+        """
+        ran = [result for result in self.results[before:] if belief in result.experiment.beliefs]
+        if belief.at_least is None or not ran or ran[-1].failure is not None or len(ran) >= _MOST_OF_A_SEARCH:
+            return True
+        word = ran[-1].verdicts[belief.id].word if belief.id in ran[-1].verdicts else "void"
+        return word not in _COUNTED or self.standings()[belief.id].answered
 
     def _over(self) -> bool:
         """Whether the last experiment says that nothing should follow it."""
@@ -159,7 +174,7 @@ class Campaign:
             )  # fmt: skip
         self.seed = found["seed"]
         names = {one["id"] for one in found["beliefs"]}
-        plan = self.plan(Question(again=True))
+        plan = self.plan(Question(again=True, magnitude=found["arming"]["magnitude"]))
         same = (one for one in plan.proposals if names <= {belief.id for belief in one.beliefs} and one.arming.to_json() == found["arming"])
         proposal = next(same, None)
         if proposal is None:
@@ -217,7 +232,7 @@ class Campaign:
         Returns:
             The exit code: the worst of all outcomes.
         """
-        codes = [code, *(result.exit_code for result in self.results)]
+        codes = [code, *(result.exit_code for result in self.results if not self._step(result))]
         try:
             if code != EXIT_INTERRUPTED and not self._over():
                 plan = self.plan()
@@ -229,6 +244,14 @@ class Campaign:
         except asyncio.CancelledError:
             codes.append(EXIT_INTERRUPTED)
         return self._sum_up(worst_exit(codes))
+
+    def _step(self, result: Result) -> bool:
+        """Whether a run was only a step towards a threshold, and another run has decided what is believed of it."""
+        if result.exit_code != EXIT_INCONCLUSIVE or result.over or len(result.decided()) != 1:
+            return False
+        (belief,) = result.decided()
+        words = {other.verdicts[belief.id].word for other in self.results if belief.id in other.verdicts}
+        return belief.at_least is not None and result.verdicts[belief.id].word == "inconclusive" and bool(words & {"held", "refuted"})
 
     def _sum_up(self, code: int) -> int:
         """Write the summary, and return the exit code that it names."""
@@ -289,7 +312,7 @@ class Campaign:
         beliefs = {
             belief.id: {
                 "confidence": now[belief.id].confidence, "expected_bits": proposal.bits[belief.id],
-                **_forecast_of(proposal.answerable[belief.id]),
+                **chances_of(belief, proposal.arming.magnitude, _forecast_of(proposal.answerable[belief.id])),
             }
             for belief in experiment.beliefs
         }  # fmt: skip
@@ -308,13 +331,15 @@ class Campaign:
         after, seen = before.claim, Seen(before.claim.bound, Counts(), draw)
         if counted and look is not None:
             after, seen = before.learned_from(look, draw)
+        now, told = found(result, before.search, look if counted else None, seen)
+        confidence = after.confidence if now is None else now.confidence
         data = {
             "experiment": result.experiment.id, "belief": belief.id, "environment": self.environment, "verdict": verdict.word,
             "counted": counted, "n": seen.counts.units, "breaches": seen.counts.breaches, "bound": seen.bound, "draw": draw,
             "marks": dict(before.marks),
-            "confidence_before": before.confidence, "confidence_after": after.confidence,
-            "bits": learned_bits(before.confidence, after.confidence), "surprise_bits": surprise_bits(before.confidence, after.confidence),
-            "outcome_bits": self._surprisal(result.experiment.id, belief.id, verdict.word),
+            "confidence_before": before.confidence, "confidence_after": confidence,
+            "bits": learned_bits(before.confidence, confidence), "surprise_bits": surprise_bits(before.confidence, confidence),
+            "outcome_bits": self._surprisal(result.experiment.id, belief.id, verdict.word), **told,
         }  # fmt: skip
         self.learned[f"{result.experiment.id}/{belief.id}"] = data
         self._tell("learned", **data)

@@ -25,7 +25,7 @@ def informed(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) 
         standings: where each belief stands.
     """
     standing = standings[belief.id]
-    if standing.claim.seen.units:
+    if standing.claim.seen.units or standing.search is not None:
         return standing
     return replace(standing, claim=replace(standing.claim, stated=prediction(intent, belief, standings).confidence))
 
@@ -49,7 +49,7 @@ def prediction(intent: Intent, belief: Belief, standings: Mapping[str, Standing]
 
 def reason(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> str | None:
     """Return in words what relatives say, None where that is nothing new."""
-    if standings[belief.id].claim.seen.units:
+    if standings[belief.id].claim.seen.units or standings[belief.id].search is not None:
         return None
     said, stated = prediction(intent, belief, standings), standings[belief.id].confidence
     if abs(said.confidence - stated) < _WORTH_SAYING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from refute.campaign import kin
@@ -125,11 +125,13 @@ class Question:
         seed: of the runs.
         again: propose what is already answered, too.
         risk_price: λ of the score V / (c₀ + λR).
+        magnitude: to try where a threshold is sought, instead of the one that teaches most.
     """
 
     environment: str = ""
     seed: int = 1
     again: bool = False
+    magnitude: float | None = None
     risk_price: float = Prices().risk
 
 
@@ -169,6 +171,8 @@ def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standin
             return barred[0]
     if not question.again and all(standing.answered for standing in standings):
         last = standings[0]
+        if last.search is not None:
+            return Problem("PLAN-ANSWERED", f"its threshold is known: it {last.search.sentence()}, and nothing it depends on has changed")
         return Problem("PLAN-ANSWERED", f"already {last.verdict} in {last.experiment}, and nothing it depends on has changed")
     return None
 
@@ -176,14 +180,15 @@ def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standin
 def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], question: Question) -> Proposal | Refused:
     units = planned_units(intent)
     treated = {belief.id: eligible_units(intent, belief, units) for belief in beliefs}
-    chances = {belief.id: _chances(intent, belief, standings[belief.id], treated[belief.id]) for belief in beliefs}
+    asked = {belief.id: _asked(standings[belief.id], treated[belief.id], question) for belief in beliefs}
+    chances = {belief.id: _chances(intent, belief, asked[belief.id], treated[belief.id]) for belief in beliefs}
     if not any(one.answerable for one in chances.values()):
         return Refused(beliefs, "PLAN-UNANSWERABLE", _too_small(intent, beliefs, chances))
-    bits = {belief.id: standings[belief.id].claim.information(min(treated[belief.id], _MOST_COUNTED)) for belief in beliefs}
+    bits = {belief.id: asked[belief.id].bits(treated[belief.id]) for belief in beliefs}
     if max(bits.values()) < _WORTHLESS_BITS and not question.again:
         return Refused(beliefs, "PLAN-WORTHLESS", f"it would teach {max(bits.values()):.3f} bits: the answer is as good as known")
-    reckoned = {belief.id: kin.informed(intent, belief, standings) for belief in beliefs}
-    bits = {belief.id: reckoned[belief.id].claim.information(min(treated[belief.id], _MOST_COUNTED)) for belief in beliefs}
+    reckoned = {belief.id: replace(asked[belief.id], standing=kin.informed(intent, belief, standings)) for belief in beliefs}
+    bits = {belief.id: reckoned[belief.id].bits(treated[belief.id]) for belief in beliefs}
     worth = value((_cost(belief), bits[belief.id]) for belief in beliefs)
     risk = max(_risk(intent, reckoned[belief.id], chances[belief.id]) for belief in beliefs)
     prices = Prices(risk=question.risk_price)
@@ -192,10 +197,48 @@ def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
         seen = f"it is expected to spend {show_share(risk)} of the error budget; {show_share(budget.spend)} may be spent"
         return Refused(beliefs, "PLAN-BUDGET", seen)
     return Proposal(
-        beliefs, aim(intent, beliefs[0], question.seed), units, units / intent.workload.rate_per_s, bits, chances,
+        beliefs, aim(intent, beliefs[0], question.seed, asked[beliefs[0].id].magnitude), units, units / intent.workload.rate_per_s,
+        bits, chances,
         worth, risk, "its own units" if budget is None else "the error budget", score(worth, risk, prices),
         _reasons(intent, beliefs, standings, bits), kin.reach(intent, beliefs[0], standings),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a run would ask of one belief: does it hold, or does it hold at this magnitude?
+
+    Attributes:
+        standing: of the belief.
+        magnitude: to try where a threshold is sought; None otherwise.
+    """
+
+    standing: Standing
+    magnitude: float | None = None
+
+    @property
+    def confidence(self) -> float:
+        """Probability that the answer is yes."""
+        search = self.standing.search
+        return self.standing.confidence if search is None or self.magnitude is None else search.holds(self.magnitude)
+
+    def bits(self, units: int) -> float:
+        """Expected information of so many treatment units."""
+        search = self.standing.search
+        if search is None or self.magnitude is None:
+            return self.standing.claim.information(min(units, _MOST_COUNTED))
+        return search.bits(self.magnitude, units)
+
+    def p_breach(self) -> float:
+        """Predictive probability that a unit breaches."""
+        search = self.standing.search
+        return self.standing.claim.p_breach() if search is None or self.magnitude is None else search.p_breach(self.magnitude)
+
+
+def _asked(standing: Standing, units: int, question: Question) -> _Asked:
+    if standing.search is None:
+        return _Asked(standing)
+    return _Asked(standing, question.magnitude or standing.search.ask(units, question.risk_price))
 
 
 def planned_units(intent: Intent) -> int:
@@ -222,24 +265,24 @@ def eligible_units(intent: Intent, belief: Belief, units: int) -> int:
     return round(units * cohort * share)
 
 
-def _chances(intent: Intent, belief: Belief, standing: Standing, treated: int) -> Answerability:
+def _chances(intent: Intent, belief: Belief, asked: _Asked, treated: int) -> Answerability:
     """Forecast the verdict; for `worse by` roughly, with control's own uncertainty taken off the units."""
     one = measure(belief.then, intent.indicators)
     if one.relative:
         treated, bound = round(treated * (1 - intent.blast_radius.cohort)), min(0.99, one.bound + _USUAL_RATE)
-        return answerable(bound, intent.alpha, treated, confidence=standing.confidence)
-    return answerable(one.bound, intent.alpha, treated, confidence=standing.confidence)
+        return answerable(bound, intent.alpha, treated, confidence=asked.confidence)
+    return answerable(one.bound, intent.alpha, treated, confidence=asked.confidence)
 
 
 def _cost(belief: Belief) -> float:
     return cost_if_wrong(belief.if_wrong.amount if isinstance(belief.if_wrong, Money) else belief.if_wrong)
 
 
-def _risk(intent: Intent, standing: Standing, chance: Answerability) -> float:
+def _risk(intent: Intent, asked: _Asked, chance: Answerability) -> float:
     """Return the expected share of the error budget spent; of the units of the blast radius where no budget is stated."""
     budget, radius = intent.blast_radius.error_budget, intent.blast_radius
     allowed = radius.units if budget is None else (1 - budget.objective) * intent.workload.rate_per_s * budget.window_s
-    return expected_spend(standing.claim.p_breach(), chance.expected_units, allowed)
+    return expected_spend(asked.p_breach(), chance.expected_units, allowed)
 
 
 def _too_small(intent: Intent, beliefs: tuple[Belief, ...], chances: Mapping[str, Answerability]) -> str:
@@ -263,6 +306,8 @@ def _reasons(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
         reasons.append(f"decides: {best.decides}")
     if len(beliefs) > 1:
         reasons.append(f"{len(beliefs)} beliefs are tested in one run")
+    if standing.search is not None and standing.search.tried:
+        reasons.append(f"{len(standing.search.tried)} runs at other magnitudes so far: it {standing.search.sentence()}")
     reasons.append({"untested": "never tested", "stale": "its evidence is stale"}.get(standing.state, f"last: {standing.state}"))
     if (kindred := kin.reason(intent, best, standings)) is not None:
         reasons.append(kindred)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from refute.campaign.search import Search, search_of
 from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
 from refute.experiment.assess import Look
@@ -27,6 +28,7 @@ class Standing:
         experiment: that run's id, or "".
         stale: whether evidence exists that no longer counts, because something it depends on has changed.
         marks: hash of everything that the belief depends on, by name.
+        search: of its threshold; None where the belief is about one magnitude.
     """
 
     belief: Belief
@@ -36,11 +38,12 @@ class Standing:
     stale: bool = False
     marks: Mapping[str, str] = field(default_factory=dict)
     runs: tuple[Seen, ...] = ()
+    search: Search | None = None
 
     @property
     def confidence(self) -> float:
         """Probability that the belief is true, now."""
-        return self.claim.confidence
+        return self.claim.confidence if self.search is None else self.search.confidence
 
     @property
     def state(self) -> str:
@@ -49,7 +52,9 @@ class Standing:
 
     @property
     def answered(self) -> bool:
-        """Whether fresh evidence has decided it."""
+        """Whether fresh evidence has decided it; a threshold is also known as narrowly as is useful."""
+        if self.search is not None:
+            return self.search.settled
         return self.verdict in {"held", "refuted"}
 
     def learned_from(self, look: Look, draw: str) -> tuple[Claim, Seen]:
@@ -98,8 +103,10 @@ def _standing(intent: Intent, belief: Belief, learned: list[Mapping[str, Any]]) 
     fresh = [event for event in learned if event.get("marks") == marks]
     last = fresh[-1] if fresh else {}
     runs = tuple(Seen(event["bound"], Counts(event["breaches"], event["n"]), event.get("draw") or event["experiment"]) for event in fresh)
-    claim = _claim(belief, runs, measure(belief.then, intent.indicators).bound)
-    return Standing(belief, claim, last.get("verdict", ""), last.get("experiment", ""), len(fresh) < len(learned), marks, runs)
+    bound = measure(belief.then, intent.indicators).bound
+    search = search_of(intent, belief, runs[-1].bound if runs else bound, fresh)
+    claim = _claim(belief, () if search else runs, bound)
+    return Standing(belief, claim, last.get("verdict", ""), last.get("experiment", ""), len(fresh) < len(learned), marks, runs, search)
 
 
 def _claim(belief: Belief, runs: tuple[Seen, ...], bound: float) -> Claim:

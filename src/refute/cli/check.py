@@ -64,6 +64,7 @@ def _summary(intent: Intent, file: Path, faults: Mapping[str, Fault]) -> dict[st
             "hazard": faults[belief.when.fault].hazard,
             "criterion": belief.then.text,
             "confidence": belief.confidence,
+            **({} if belief.at_least is None else {"at_least": belief.at_least}),
             "decides": belief.decides,
             "if_wrong": str(belief.if_wrong),
             "owner": belief.owner,
@@ -78,7 +79,9 @@ def _summary(intent: Intent, file: Path, faults: Mapping[str, Fault]) -> dict[st
 def _cells(belief: Belief, faults: Mapping[str, Fault]) -> tuple[str, ...]:
     when = belief.when
     about = faults[when.fault].magnitude
-    strength = "" if about is None else f" {shown_magnitude(about.typical if when.magnitude is None else when.magnitude, about.unit)}"
+    magnitude = when.magnitude if belief.at_least is None else belief.at_least
+    strength = "" if about is None else f" {shown_magnitude(about.typical if magnitude is None else magnitude, about.unit)}"
+    strength += " or less" if belief.at_least is not None else ""
     share = "" if when.share == 1 else f" at {show_share(when.share)}"
     hangs = f"{belief.decides or 'nothing stated'} (if wrong: {belief.if_wrong})"
     fault = f"{when.fault}{strength}{share} → {when.target}"

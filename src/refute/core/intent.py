@@ -134,6 +134,8 @@ class Belief:
         among: `eligible` units (made a call that the fault matches) or only `faulted` ones.
         depends_on: files and names that make the answer stale when they change.
         where: file:line.
+        at_least: where the largest magnitude that `then` bears is sought: the one that `confidence` speaks of, in the fault's unit.
+            None where the belief is about one magnitude.
     """
 
     id: str
@@ -147,6 +149,7 @@ class Belief:
     among: Literal["eligible", "faulted"] = "eligible"
     depends_on: tuple[str, ...] = ()
     where: str = ""
+    at_least: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,27 @@ def judge(look: Look, void: list[str], stopped_by: str) -> Verdict:
     return Verdict("inconclusive", (why, counts))
 
 
+def about_threshold(verdict: Verdict, tried: float | None, at_least: float | None, shown: str) -> Verdict:
+    """Return what a verdict at one magnitude says of a belief in a threshold.
+
+    What holds at a magnitude holds at smaller ones, and what fails at one fails at larger ones; the rest is a step of the search.
+
+    Args:
+        verdict: at the magnitude that was tried.
+        tried: that magnitude.
+        at_least: the one that the belief speaks of, in the same unit; None where it is no belief in a threshold.
+        shown: the magnitude that was tried, in words.
+    """
+    if at_least is None or tried is None or verdict.word not in {"held", "refuted"}:
+        return verdict
+    if (verdict.word == "held" and tried >= at_least) or (verdict.word == "refuted" and tried <= at_least):
+        return verdict
+    step = (
+        f"it holds at {shown}, which is less than what is believed" if verdict.word == "held" else f"{shown} is too much; less is believed"
+    )
+    return Verdict("inconclusive", (step, *verdict.reasons))
+
+
 class Assessor:
     """Reads one belief off a tape; once decided it stays decided.
 

@@ -13,6 +13,7 @@ from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import Fault
+from refute.intent.magnitudes import shown_magnitude
 
 LEASE_TTL_S = 3.0
 _CONTROL_BREACHES = 4  # that a control as bad as is just allowed would show: with one at most it is healthy at 95 %
@@ -55,6 +56,12 @@ class Experiment:
     def uncontrolled(self) -> bool:
         """Whether every unit of the injection sees the fault, so that only the time before it can be compared with."""
         return self.fault.whole
+
+    @property
+    def shown_magnitude(self) -> str:
+        """The magnitude as people write it, "" where there is none."""
+        about = self.fault.magnitude
+        return "" if about is None or self.arming.magnitude is None else shown_magnitude(self.arming.magnitude, about.unit)
 
     def cohort_in(self, phase: str) -> float:
         """Return the share of a phase's units that count as treatment, in [0, 1]."""
@@ -105,21 +112,23 @@ def together(beliefs: list[Belief]) -> list[tuple[Belief, ...]]:
     """Group beliefs that one run can test: same fault, target, magnitude, share and draw, in the order given."""
     groups: dict[object, list[Belief]] = {}
     for belief in beliefs:
-        groups.setdefault(belief.when, []).append(belief)
+        alone = belief.id if belief.at_least is not None else ""  # a threshold is sought at magnitudes of its own
+        groups.setdefault((belief.when, alone), []).append(belief)
     return [tuple(group) for group in groups.values()]
 
 
-def aim(intent: Intent, belief: Belief, seed: int) -> Arming:
+def aim(intent: Intent, belief: Belief, seed: int, magnitude: float | None = None) -> Arming:
     """Return the arming that a belief asks for; an unstated magnitude is the fault's typical one.
 
     Args:
         intent: validated.
         belief: one of its beliefs.
         seed: of the run.
+        magnitude: to try, where the belief leaves it open.
     """
     when = belief.when
     fault = catalogue()[when.fault]
-    magnitude = when.magnitude
+    magnitude = when.magnitude if magnitude is None else magnitude
     if magnitude is None and fault.magnitude is not None:
         magnitude = fault.magnitude.typical
     if when.target in intent.blast_radius.never:

@@ -15,7 +15,7 @@ from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
 from refute.core.intent import Belief
 from refute.core.measure import NoBaselineError, measure
 from refute.experiment.armament import to_the_end
-from refute.experiment.assess import Assessor, Look, Verdict, assessor, judge
+from refute.experiment.assess import Assessor, Look, Verdict, about_threshold, assessor, judge
 from refute.experiment.design import Experiment
 from refute.experiment.guarded import armament_of
 from refute.experiment.peer import Proof
@@ -313,9 +313,11 @@ class Run:
         if not self._result.rolled_back:
             faults.append(_UNPROVEN)
         stopped_by = self._result.breach.condition if self._result.breach else ""
+        arming, shown = self._experiment.arming, self._experiment.shown_magnitude
         for belief in self._experiment.beliefs:
             look = self._result.looks.get(belief.id, Look())
-            self._telling.verdict(belief, judge(look, faults, stopped_by), look)
+            verdict = about_threshold(judge(look, faults, stopped_by), arming.magnitude, belief.at_least, shown)
+            self._telling.verdict(belief, verdict, look)
 
 
 def _first(stops: list[Stop], tape: Tape) -> Breach | None:

@@ -45,6 +45,16 @@ class Magnitude:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
+    def at(self, dose: float) -> float:
+        """Return the magnitude of a dose: the inverse of `dose`.
+
+        Args:
+            dose: in [0, 1].
+        """
+        if self.log:
+            return float(self.low * (self.high / self.low) ** dose)
+        return self.low + (self.high - self.low) * dose
+
     def or_typical(self, value: float | None) -> float:
         """Return the value, or the typical one where none was given."""
         return self.typical if value is None else value

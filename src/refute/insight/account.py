@@ -85,10 +85,22 @@ def _verdict(event: Record, events: list[Record], stated: dict[str, Record]) -> 
         "treatment_text": words.counted(event),
         "control_text": words.counted(event["control"]),
         "evidence_text": words.weighed(event["log_e"]),
-        "learned": {**learned, "gained": words.gained(learned), "foreseen": words.foreseen(learned)} if learned else None,
+        "learned": _learned(learned) if learned else None,
         "forecast": {**forecast["beliefs"].get(name, {}), "digest": words.short(forecast.get("digest", ""))} if forecast else None,
         "evidence": {key: [point[key] for point in points] for key in ("n", "breaches", "log_e_hold", "log_e_refute")},
     }
+
+
+def _learned(event: Record) -> Record:
+    told = {**event, "gained": words.gained(event), "foreseen": words.foreseen(event)}
+    if event.get("threshold"):
+        threshold = event["threshold"]
+        named = {
+            key: [{**one, "text": words.magnitude(one["magnitude"], threshold["unit"])} for one in threshold[key]]
+            for key in ("curve", "tried")
+        }
+        told["threshold"] = {**threshold, **named}
+    return told
 
 
 def _phases(events: list[Record], target: str) -> list[Record]:

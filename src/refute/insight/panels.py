@@ -14,6 +14,7 @@ from rich.text import Text
 
 from refute.insight import words
 from refute.insight.bars import bar, whisker
+from refute.insight.curve import curve
 from refute.insight.live import CONTROL, TREATMENT, VERDICT_STYLES
 from refute.insight.words import clean
 
@@ -203,7 +204,10 @@ def learned_view(data: dict[str, Any], width: int) -> RenderableType:
         ("gained", words.gained(data)),
         ("foreseen", words.foreseen(data)),
     ]
-    return Group(heading("What was learned", data["belief"]), facts(rows))
+    if data.get("threshold") is None:
+        return Group(heading("What was learned", data["belief"]), facts(rows))
+    rows = [("found", Text(data["threshold"]["sentence"], "bold")), *rows]
+    return Group(heading("What was learned", data["belief"]), facts(rows), Text(""), curve(data["threshold"], width))
 
 
 def next_view(data: dict[str, Any], width: int) -> RenderableType:

@@ -9,6 +9,7 @@ from typing import Any
 from refute.core.criterion import CriterionError, parse_criterion
 from refute.core.errors import Problem
 from refute.core.units import show_share
+from refute.intent.magnitudes import shown_magnitude
 
 VERDICT_GLYPHS = {"held": "✔", "refuted": "✘", "inconclusive": "?", "void": "∅", "aborted": "■"}
 STATE_GLYPHS = {"held": "✔", "refuted": "✘", "fixed": "✔", "accepted": "·", "stale": "~", "untested": "○"}
@@ -196,10 +197,16 @@ def gained(data: dict[str, Any]) -> str:
     return f"{gain}; surprise {data['surprise_bits']:.1f} bits"
 
 
+def magnitude(value: float, unit: str) -> str:
+    """Return a magnitude with two digits in its unit."""
+    return shown_magnitude(float(f"{value:.2g}"), unit)
+
+
 def learned(data: dict[str, Any]) -> str:
     """Return what one belief's confidence did."""
     before, after = percent(data["confidence_before"]), percent(data["confidence_after"])
-    return f"confidence {before}, now {after}; gained {gained(data)}"
+    found = f"{data['threshold']['sentence']}; " if data.get("threshold") else ""
+    return f"{found}confidence {before}, now {after}; gained {gained(data)}"
 
 
 def foreseen(data: dict[str, Any]) -> str:

@@ -27,6 +27,7 @@ from refute.intent import shape as shapes
 from refute.intent.document import Document
 from refute.intent.magnitudes import UnreadableError, magnitude_of
 from refute.intent.objectives import objective_at
+from refute.intent.values import Tolerance
 
 PRODUCTION = frozenset({"production", "prod", "live"})
 NEVER_IN_PRODUCTION: frozenset[Hazard] = frozenset({"state_write", "data_exposure"})
@@ -113,23 +114,30 @@ def _indicator(name: str, about: shapes.IndicatorShape) -> Indicator:
 
 def _belief(about: shapes.BeliefShape, where: str, owner: str, units: dict[str, str]) -> Belief:
     when = about.when
-    try:
-        magnitude = magnitude_of(when.magnitude, units.get(when.fault, ""))
-    except UnreadableError:
-        magnitude = None  # told by the checks, which run on every intent that is built
+    magnitude = _magnitude(when.magnitude, units.get(when.fault, ""))
+    stated = about.confidence
+    tolerance = stated if isinstance(stated, Tolerance) else None
     return Belief(
         id=about.id,
         claim=about.claim,
         when=When(when.fault, when.target, magnitude, when.share, cast("Draw", when.draw), when.uncontrolled, when.turn or 0),
         then=about.then,
-        confidence=about.confidence,
+        confidence=stated if not isinstance(stated, Tolerance) else stated.sure,
         decides=about.decides or "",
         if_wrong=about.if_wrong,
         owner=about.owner or owner,
         among=about.among,
         depends_on=tuple(about.depends_on),
         where=where,
+        at_least=None if tolerance is None else _magnitude(tolerance.at_least, units.get(when.fault, "")),
     )
+
+
+def _magnitude(written: Any, unit: str) -> float | None:
+    try:
+        return magnitude_of(written, unit)
+    except UnreadableError:
+        return None  # told by the checks, which run on every intent that is built
 
 
 def _blast_radius(about: shapes.BlastRadiusShape, base: BlastRadius, folder: Path) -> BlastRadius:

@@ -133,6 +133,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Text, number, list or mapping was expected, and something else was found.",
         "Write the type that the message names.",
     ),
+    "THRESHOLD-MAGNITUDE": (
+        "A threshold with a magnitude",
+        "`confidence: {at_least: …, sure: …}` asks for the largest magnitude that the criterion bears, so `when` must not fix one.",
+        "Leave out `magnitude`, or state one confidence (`80%`) in the one magnitude.",
+    ),
     "TRACES-MISSING": (
         "No trace file is there",
         "A path of traces, or a pattern such as `traces/*.json`, names no file. In an intent it is relative to the intent file.",

@@ -118,9 +118,28 @@ Price = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """A belief in a tolerance threshold.
+
+    Attributes:
+        at_least: as written: the magnitude up to which the criterion is believed to hold.
+        sure: confidence in that, in (0, 1).
+    """
+
+    at_least: Any
+    sure: float
+
+
+def _belief_in(value: Any) -> float | Tolerance:
+    if not isinstance(value, dict):
+        return _confidence(value)
+    if set(value) != {"at_least", "sure"}:
+        raise mistake("VALUE-TYPE", "is no confidence", allowed="a percentage, or {at_least: MAGNITUDE, sure: PERCENTAGE}")
+    return Tolerance(_magnitude(value["at_least"]), _confidence(value["sure"]))
+
+
 def _confidence(value: Any) -> float:
-    if isinstance(value, dict):
-        raise not_yet("finding a tolerance threshold (`at_least`, `sure`)", "one confidence such as 80%, and a `magnitude` under `when`")
     share = float(_share(value))
     if share in {0.0, 1.0}:
         what = "says that no evidence could change your mind, so that there is nothing to learn"
@@ -128,7 +147,22 @@ def _confidence(value: Any) -> float:
     return share
 
 
-Confidence = Annotated[float, PlainValidator(_confidence), _PERCENTAGE]
+_MAGNITUDE_SCHEMA: dict[str, Any] = {"type": ["string", "number"], "examples": ["2 s", 3]}
+_PERCENTAGE_SCHEMA: dict[str, Any] = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*%\s*$", "examples": ["30%"]}
+Confidence = Annotated[
+    float | Tolerance,
+    PlainValidator(_belief_in),
+    WithJsonSchema({
+        "anyOf": [
+            _PERCENTAGE_SCHEMA,
+            {
+                "type": "object", "required": ["at_least", "sure"], "additionalProperties": False,
+                "properties": {"at_least": _MAGNITUDE_SCHEMA, "sure": _PERCENTAGE_SCHEMA},
+            },
+        ],
+        "examples": ["80%"],
+    }),
+]  # fmt: skip
 
 
 def _criterion(value: Any) -> Criterion:
@@ -191,7 +225,7 @@ def _magnitude(value: Any) -> Any:
     return value
 
 
-MagnitudeText = Annotated[Any, PlainValidator(_magnitude), WithJsonSchema({"type": ["string", "number"], "examples": ["2 s", 3]})]
+MagnitudeText = Annotated[Any, PlainValidator(_magnitude), WithJsonSchema(_MAGNITUDE_SCHEMA)]
 
 
 def _url(value: Any) -> str:

@@ -108,13 +108,13 @@ class Threshold:
         rows = tuple(tuple(cell / total * weight for cell in cells) for _, weight in possible)
         return cls(tuple(shape for shape, _ in possible), rows)
 
-    def tell(self, dose: float, breaches: int, units: int) -> Threshold:
+    def tell(self, dose: float, breaches: float, units: float) -> Threshold:
         """Return what is known after more units at a dose; control units are units at dose 0.
 
         Args:
             dose: that they got, in [0, 1]; read to the nearest 1/`STEPS`.
             breaches: how many of them breached.
-            units: how many there were.
+            units: how many there were; fractions where they count for less.
 
         Raises:
             ValueError: If dose or counts are out of range.
@@ -175,6 +175,10 @@ class Threshold:
         sums = self._sums()
         return tuple(_point(sums, round(STEPS * at / (points - 1)), 0.5 * (1.0 - sure)) for at in range(points))
 
+    def point(self, dose: float, sure: float = 0.9) -> CurvePoint:
+        """Return the breach rate to be expected at a dose, with its band."""
+        return _point(self._sums(), round(dose * STEPS), 0.5 * (1.0 - sure))
+
     def _sums(self) -> list[_Sums]:
         """Running sums of the weights of each shape that is still possible."""
         found = []
@@ -206,7 +210,7 @@ def prior_of(at_least: float, sure: float) -> list[float]:
     return [(1.0 - sure) / split] * split + [above] * (STEPS - split) + [above * 0.1 * STEPS]
 
 
-def _log_likelihoods(shape: Shape, index: int, breaches: int, units: int) -> list[float]:
+def _log_likelihoods(shape: Shape, index: int, breaches: float, units: float) -> list[float]:
     """Logarithm of the likelihood of each cell of the threshold."""
     good = units - breaches
     bad_logs, good_logs = _log_rates(shape)

@@ -68,7 +68,7 @@ MISTAKES = [
     ("confidence: 90%", "confidence: 0.9", "VALUE-UNIT"),
     ("confidence: 90%", "confidence: 100%", "CONFIDENCE-CERTAIN"),
     ("confidence: 90%", "confidence: 0%", "CONFIDENCE-CERTAIN"),
-    ("confidence: 90%", "confidence: {at_least: 1 s, sure: 80%}", "NOT-YET"),
+    ("confidence: 90%", "confidence: {at_least: 1 s}", "VALUE-TYPE"),
     ("if_wrong: high", "if_wrong: catastrophic", "VALUE-CHOICE"),
     ("if_wrong: high", "if_wrong: 5000", "VALUE-CHOICE"),
     ("if_wrong: high", "among: all", "VALUE-CHOICE"),

@@ -7,7 +7,7 @@ import yaml
 from click.testing import CliRunner
 
 from refute.campaign.plan import eligible_units
-from refute.cli.import_ import import_
+from refute.cli import group
 from refute.core.errors import RefuteError
 from refute.intent import fingerprint, load, loads
 from refute.system.seen import SeenSystem
@@ -98,7 +98,7 @@ def test_journeys_without_a_share_get_theirs_from_traces(tmp_path):
 
 def test_a_graph_does_as_well_as_traces(path):
     intent = load(path, faults=FAULTS)
-    seen = CliRunner().invoke(import_, ["traces", str(path.parent / "traces/one.json"), "--json"])
+    seen = CliRunner().invoke(group, ["import", "traces", str(path.parent / "traces/one.json"), "--json"])
     assert seen.exit_code == 0
     (path.parent / "graph.json").write_text(seen.stdout)
     path.write_text(TRACED.replace("traces/*.json", "graph.json"))
@@ -130,7 +130,7 @@ def test_bad_traces_are_told_with_their_place(tmp_path, named, code):
 
 
 def test_import_prints_what_can_be_pasted(path):
-    told = CliRunner().invoke(import_, ["traces", str(path.parent / "traces/*.json")])
+    told = CliRunner().invoke(group, ["import", "traces", str(path.parent / "traces/*.json")])
     assert told.exit_code == 0
     pasted = yaml.safe_load(told.stdout)
     assert pasted["system"]["components"]["assistant"] == {"kind": "agent", "calls": ["local", "faq", "redis"]}
@@ -139,7 +139,7 @@ def test_import_prints_what_can_be_pasted(path):
 
 
 def test_import_refuses_what_is_not_there(tmp_path):
-    told = CliRunner().invoke(import_, ["traces", str(tmp_path / "no.json")])
+    told = CliRunner().invoke(group, ["import", "traces", str(tmp_path / "no.json")])
     assert told.exception is not None
     assert told.exception.problems[0].code == "TRACES-MISSING"
 

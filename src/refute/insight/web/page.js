@@ -149,7 +149,7 @@ function verdictBlock(experiment, verdict) {
     "div",
     { class: "verdict-block", id: anchor(experiment, verdict) },
     verdictHead(verdict),
-    h("div", { class: "figures" }, cohortPlot(verdict), evidencePlot(verdict), learnedPlot(verdict), forecastPlot(verdict)),
+    h("div", { class: "figures" }, thresholdPlot(verdict), cohortPlot(verdict), evidencePlot(verdict), learnedPlot(verdict), forecastPlot(verdict)),
   );
 }
 

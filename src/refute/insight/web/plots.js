@@ -200,6 +200,48 @@ function learnedPlot(verdict) {
   return figure("Confidence in the belief", "before and after this run", body);
 }
 
+// The dose-response curve of a threshold: band, mean, what was tried, and the interval of the threshold itself.
+function thresholdPlot(verdict) {
+  const found = verdict.learned && verdict.learned.threshold;
+  if (!found) return null;
+  const scale = (value) => (found.log ? Math.log(value) : value);
+  const [first, last] = [scale(found.curve[0].magnitude), scale(found.most)];
+  const draw = (width) => {
+    const box = { left: 52, right: width - 18, top: 16, bottom: 168 };
+    const x = (value) => box.left + ((scale(value) - first) / (last - first)) * (box.right - box.left);
+    const y = (rate) => box.bottom - rate * (box.bottom - box.top);
+    const root = svg("svg", { viewBox: `0 0 ${width} 214`, role: "img", "aria-label": `It ${found.sentence}.` });
+    const [low, high] = [found.low === null ? found.most : found.low, found.high === null ? found.most : found.high];
+    const span = { class: "band", x: x(low), y: box.top, width: Math.max(2, x(high) - x(low)), height: box.bottom - box.top };
+    root.append(svg("rect", span));
+    for (const rate of [0, 0.5, 1]) {
+      root.append(
+        svg("path", { class: "grid", d: `M${box.left},${y(rate)}H${box.right}` }),
+        svg("text", { class: "tick", x: box.left - 8, y: y(rate) + 4, "text-anchor": "end" }, percent(rate)),
+      );
+    }
+    const marks = found.curve.filter((_, place) => place % Math.ceil(found.curve.length / (width > 460 ? 6 : 4)) === 0);
+    for (const { text, magnitude } of marks) {
+      root.append(svg("text", { class: "tick", x: x(magnitude), y: 186, "text-anchor": "middle" }, text));
+    }
+    const line = (points, key) => points.map((point) => `${x(point.magnitude)},${y(point[key])}`).join("L");
+    const band = `M${line(found.curve, "low")}L${line([...found.curve].reverse(), "high")}Z`;
+    root.append(
+      svg("path", { class: "band breach", d: band }),
+      svg("path", { class: "rule", d: `M${box.left},${y(found.bound)}H${box.right}` }),
+      svg("path", { class: "span treatment", fill: "none", d: `M${line(found.curve, "rate")}` }),
+    );
+    for (const one of found.tried.filter((run) => run.n)) {
+      root.append(svg("circle", { class: "dot treatment", cx: x(one.magnitude), cy: y(one.breaches / one.n), r: 5 }));
+    }
+    root.append(svg("text", { class: "tick", x: (box.left + box.right) / 2, y: 206, "text-anchor": "middle" }, "magnitude of the fault"));
+    return [root];
+  };
+  const rows = found.tried.map((one) => [one.text, String(Math.round(one.n)), String(Math.round(one.breaches))]);
+  const note = "share of units that breach; the upright band is where the threshold lies, dots are runs";
+  return figure(`It ${found.sentence}`, note, plot(draw), table(["magnitude", "n", "breaches"], rows));
+}
+
 function forecastPlot(verdict) {
   const forecast = verdict.forecast;
   if (!forecast) return null;

@@ -13,6 +13,7 @@ from refute.intent.checks.whole import check_whole
 from refute.intent.document import Steps, listed, shown
 from refute.intent.magnitudes import UnreadableError, magnitude_of, shown_magnitude
 from refute.intent.shape import BeliefShape
+from refute.intent.values import Tolerance
 from refute.system.graph import journeys_through, on_path, reachable
 
 _REACHED_BY: dict[Seam, str] = {
@@ -34,7 +35,8 @@ def check_faults(subject: Subject) -> Iterator[Problem]:
         fault = subject.faults.get(belief.when.fault)
         target = subject.intent.system.components.get(belief.when.target)
         if fault is not None:
-            yield from _magnitude(subject, steps, fault, belief.when.magnitude)
+            yield from _magnitude(subject, (*steps, "when", "magnitude"), fault, belief.when.magnitude)
+            yield from _tolerance(subject, steps, fault, belief)
         if target is not None:
             yield from _limits(subject, steps, target)
             yield from _path(subject, steps, belief, target)
@@ -44,10 +46,20 @@ def check_faults(subject: Subject) -> Iterator[Problem]:
             yield from check_whole(subject, steps, fault, belief)
 
 
-def _magnitude(subject: Subject, steps: Steps, fault: Fault, written: Any) -> Iterator[Problem]:
+def _tolerance(subject: Subject, steps: Steps, fault: Fault, belief: BeliefShape) -> Iterator[Problem]:
+    """A threshold is sought over magnitudes: the fault must have some, and the belief must not fix one."""
+    if not isinstance(belief.confidence, Tolerance):
+        return
+    if belief.when.magnitude is not None:
+        what, allowed = "a belief about a threshold leaves the magnitude open", "`confidence: 80%`, or no `magnitude` under `when`"
+        yield subject.problem("THRESHOLD-MAGNITUDE", what, (*steps, "when", "magnitude"), shown(belief.when.magnitude), allowed=allowed)
+    yield from _magnitude(subject, (*steps, "confidence"), fault, belief.confidence.at_least)
+
+
+def _magnitude(subject: Subject, here: Steps, fault: Fault, written: Any) -> Iterator[Problem]:
     if written is None:
         return
-    here, about, seen = (*steps, "when", "magnitude"), fault.magnitude, shown(written)
+    about, seen = fault.magnitude, shown(written)
     if about is None:
         what = f"`{fault.name}` has no magnitude: it strikes or it does not"
         yield subject.problem("MAGNITUDE-NONE", what, here, seen, allowed="no `magnitude`; `share` says how often")
