@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import subprocess
 import sys
 import threading
@@ -372,6 +373,21 @@ def test_an_async_client_may_be_used_from_one_event_loop_after_another(provider)
             with unit(key=f"case/{number}"):
                 assert asyncio.run(ask_once()) == 200
     assert landing().injected == 3
+
+
+@pytest.mark.parametrize(("fault", "eligible"), [("llm.rate_limit", 1), ("content.truncated", 1)])
+def test_a_hit_that_the_end_of_the_lease_overtakes_is_counted_as_cut(provider, monkeypatch, fault, eligible):
+    lease = Lease(10)
+    strike = catalogue()[fault].strike_exchange
+
+    def overtaken(*args):
+        lease.revoke()
+        return strike(*args)
+
+    monkeypatch.setitem(catalogue(), fault, dataclasses.replace(catalogue()[fault], strike_exchange=overtaken))
+    with armed(provider.url, fault, lease=lease) as landing, unit():
+        assert post(httpx, provider).json()["choices"][0]["message"]["content"] == TEXT
+    assert (landing().eligible, landing().injected, landing().cut) == (eligible, 0, 1)
 
 
 async def test_nothing_is_proven_gone_while_a_call_is_still_held(provider):

@@ -112,7 +112,7 @@ class Armed:
             reasons = [f"{count} {what}" for what, count in sorted(self._missed.items())]
         if not reasons and landing.eligible + landing.control_eligible == 0:
             reasons = [_why_nothing(self.arming.component.python, landing.unattributed)]
-        return replace(landing, reason="; ".join(reasons), cut=self._lease.cut_short())
+        return replace(landing, reason="; ".join(reasons), cut=landing.cut + self._lease.cut_short())
 
     def wait(self, seconds: float) -> bool:
         """Hold a call; return whether the whole time passed with the fault still armed."""

@@ -144,6 +144,8 @@ def _hit(aim: Aim, view: View, attempt: Attempt, hit: Hit) -> Script:
         if ended is not None:
             return ended
     if not aim.switch.lease.lasts():
+        if strike.hold_s <= 0:  # a hold that the end cuts short is counted where it is cut
+            aim.switch.cut_off()
         return (yield from _missed(attempt))
     if strike.instead is not None:
         aim.switch.delivered(hit, strike.effect)
@@ -186,7 +188,10 @@ def _rewritten(aim: Aim, head: Head, hit: Hit, strike: Strike) -> Script:
 
 
 def _changed(aim: Aim, reply: Reply, hit: Hit, strike: Strike) -> Reply | None:
-    if strike.rewrite_reply is None or not aim.switch.lease.lasts():
+    if strike.rewrite_reply is None:
+        return None
+    if not aim.switch.lease.lasts():
+        aim.switch.cut_off()
         return None
     changed = strike.rewrite_reply(reply)
     if changed is reply:

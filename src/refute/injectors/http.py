@@ -210,7 +210,8 @@ def _objections(arming: Arming) -> Iterator[str]:
 
 def _explained(armed: _Armed) -> Landing:
     """Return the counts, with the likely reason where there are none."""
-    landing = replace(armed.aim.switch.landing(), cut=armed.lease.cut_short())
+    landing = armed.aim.switch.landing()
+    landing = replace(landing, cut=landing.cut + armed.lease.cut_short())
     seen = landing.eligible or landing.control_eligible or landing.unattributed
     if seen:
         return landing

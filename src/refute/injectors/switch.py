@@ -85,6 +85,7 @@ class Switch:
         self._unattributed = Ticks()
         self._injected = {"treatment": 0, "control": 0}
         self._effect: Counter[str] = Counter()
+        self._cut = 0
         self._users: dict[tuple[str, str], Drawn] = {}
         self.missed = self._glance()
 
@@ -209,6 +210,11 @@ class Switch:
         if first or self.arming.draw == "user":
             hit.unit.saw_hit(self.component)
 
+    def cut_off(self) -> None:
+        """Count a hit that is not delivered because the lease has ended since it was decided."""
+        with self._lock:
+            self._cut += 1
+
     def landing(self) -> Landing:
         """Return the counts so far."""
         with self._lock:
@@ -219,6 +225,7 @@ class Switch:
                 self._injected["control"],
                 self._unattributed.read(),
                 dict(self._effect),
+                cut=self._cut,
             )
 
     def eligible(self, kept: Any) -> int:
