@@ -19,6 +19,7 @@ from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, E
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("refute.cli.demo:demo", "Examine a real agent, offline and without keys."),
     "try": ("refute.cli.try_:try_", "Break one thing under your own program or tests."),
+    "init": ("refute.cli.init:init", "Draft an intent file from what your code shows."),
     "import": ("refute.cli.import_:import_", "Learn the system from OTLP traces."),
     "check": ("refute.cli.check:check", "Check an intent file and its design."),
     "plan": ("refute.cli.plan:plan", "Rank the experiments: what would each teach, at what risk?"),

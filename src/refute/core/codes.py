@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 CODES: dict[str, tuple[str, str, str]] = {
+    "FILE-EXISTS": (
+        "A file is there already",
+        "`refute init` writes a new file; what somebody wrote is never overwritten.",
+        "Go on with it (`refute check`), or name another: `refute init NAME.yaml`.",
+    ),
+    "FILE-UNWRITABLE": (
+        "A file cannot be written",
+        "The operating system does not let Refute create the file, or the disk is full.",
+        "Look at the folder's permissions and at the disk, or name a file elsewhere.",
+    ),
     "ACCEPT-NOTHING": (
         "Nothing to accept",
         "Only a belief that was refuted, and has not held since, can be accepted.",
