@@ -5,7 +5,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from refute.cli.init import init
+from refute.cli import group
 from refute.core.errors import RefuteError
 from refute.faults.catalogue import catalogue
 from refute.intent.loading import load
@@ -42,7 +42,7 @@ def project(tmp_path, monkeypatch):
 
 
 def drafted(*arguments):
-    result = CliRunner().invoke(init, list(arguments), standalone_mode=False)
+    result = CliRunner().invoke(group, ["init", *arguments], standalone_mode=False)
     if result.exception is not None:
         raise result.exception
     return result.stdout
