@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from refute.campaign.batch import batch
+from refute.campaign.mending import mend
+from refute.campaign.past import READ, Past, pasts
 from refute.campaign.plan import Plan, Proposal, Question, ask, design
 from refute.campaign.record import Record, See
 from refute.campaign.standing import Standing, standings
@@ -59,10 +62,17 @@ class Campaign:
         """Return where each belief stands now."""
         return standings(self.intent, self.record.kept("learned"), self.environment)
 
+    def campaigns(self) -> list[Past]:
+        """Return the campaigns with a budget that the ledger knows, oldest first."""
+        return pasts(self.record.kept(*READ))
+
     def plan(self, question: Question | None = None) -> Plan:
-        """Rank what could be run now; the seed and the environment are the campaign's."""
-        asked = replace(question or Question(), environment=self.environment, seed=self.seed + len(self.results))
-        return ask(self.intent, self.standings(), asked)
+        """Rank what could be run now; the environment is the campaign's, and so is the seed where none is asked for."""
+        asked = replace(question or Question(), environment=self.environment)
+        if asked.seed is None:
+            asked = replace(asked, seed=self.seed + len(self.results))
+        plan = ask(self.intent, self.standings(), asked)
+        return plan if asked.batch is None else replace(plan, proposals=batch(self.intent, plan.proposals, asked.batch))
 
     def open(self) -> None:
         """Say what is believed, and how sure everybody is."""
@@ -75,6 +85,10 @@ class Campaign:
             ],
             beliefs=[shown(belief, now[belief.id]) for belief in self.intent.beliefs.values()], notes=[],
         )  # fmt: skip
+
+    def mend(self) -> None:
+        """Learn from what an earlier runner brought to a verdict and could not learn from any more."""
+        mend(self.told, self.standings())
 
     def show_plan(self, question: Question | None = None) -> Plan:
         """Rank what could be run now, and say so."""
@@ -97,6 +111,7 @@ class Campaign:
         done: set[str] = set()
         code = EXIT_HELD
         try:
+            self.mend()
             plan = self.show_plan(question)
             if _chosen(plan, wanted, done) is None and not wanted:
                 code = EXIT_INCONCLUSIVE
@@ -175,6 +190,7 @@ class Campaign:
             )
             raise refuse("RERUN-CHANGED", "the run cannot be repeated as it was", seen=why, next="refute plan --again")
         self.open()
+        self.mend()
         try:
             code = await self.tried(proposal, rerun_of=found["experiment"])
         except asyncio.CancelledError:
@@ -192,13 +208,14 @@ class Campaign:
         Raises:
             RefuteError: it could not be run; nothing is armed then.
         """
-        experiment = design(self.intent, proposal, self.environment, check=not self._checked(), tokens_per_unit=self._tokens_per_unit())
+        experiment = design(self.intent, proposal, self.environment, check=not self.checked(), tokens_per_unit=self._tokens_per_unit())
         now, system = self.standings(), self.intent.system.name
         with registered(system, experiment.id):
             marker = abort_marker()
             admitted = self.told.admitted(experiment, self.author)
             gates = [*made_sure(system, proposal, self.journal), *admitted]
-            self.told.experiment(experiment, proposal, gates, rerun_of=rerun_of, **about)
+            marks = {belief.id: dict(now[belief.id].marks) for belief in experiment.beliefs}
+            self.told.experiment(experiment, proposal, gates, rerun_of=rerun_of, marks=marks, **about)
             self.told.forecast(experiment, proposal, now)
             log = self.ledger.path.parent / "worker.log"
             result = await Run(experiment, self.record.take, self.journal, log, lambda: abort_requested(marker)).run()
@@ -245,7 +262,7 @@ class Campaign:
             f"{belief.id}: {belief.claim} ({now[belief.id].state})" for belief in self.intent.beliefs.values() if not now[belief.id].verdict
         ]
 
-    def _checked(self) -> bool:
+    def checked(self) -> bool:
         """Whether an A/A check of this very workload has passed before."""
         digest = self.intent.digest
         current = ""

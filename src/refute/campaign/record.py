@@ -26,10 +26,12 @@ class Record:
     Attributes:
         ledger: where everything is kept.
         see: every event is shown here after it has been kept.
+        clock: seconds since the epoch.
     """
 
     ledger: Ledger
     see: See
+    clock: Callable[[], float] = time.time
     _told: set[str] = field(default_factory=set)
 
     def kept(self, *kinds: EventKind) -> Iterator[Mapping[str, Any]]:
@@ -42,7 +44,7 @@ class Record:
         Raises:
             RefuteError: it cannot be kept.
         """
-        self.take(Event(kind, data, time.time()))
+        self.take(Event(kind, data, self.clock()))
 
     def problems(self, error: RefuteError) -> None:
         """Show problems, each once, whether or not they can be kept."""

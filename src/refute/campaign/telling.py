@@ -28,6 +28,25 @@ COUNTED = {"held", "refuted", "inconclusive", "aborted"}
 """Verdicts of runs that are evidence."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A run's answer to one belief.
+
+    Attributes:
+        experiment: its id.
+        seed: of the run.
+        magnitude: of the fault, None where it has none.
+        word: of the verdict.
+        look: the evidence; None where there is none.
+    """
+
+    experiment: str
+    seed: int
+    magnitude: float | None
+    word: str
+    look: Look | None
+
+
 @dataclass(slots=True)
 class Told:
     """Tells of one experiment after the other.
@@ -90,33 +109,44 @@ class Told:
             }
             for belief in experiment.beliefs
         }  # fmt: skip
-        self._forecasts[experiment.id] = beliefs
+        self.remember(experiment.id, beliefs)
         event = Event("forecast", {"experiment": experiment.id, "beliefs": beliefs}, time.time())
         digest = self.record.ledger.append(event)
         self.record.see(Event("forecast", {**event.data, "digest": digest}, event.at))
 
+    def remember(self, experiment: str, beliefs: dict[str, dict[str, float]]) -> None:
+        """Take note of a locked forecast, against which what is learned will be told."""
+        self._forecasts[experiment] = beliefs
+
     def what_was_learned(self, result: Result, belief: Belief, before: Standing) -> None:
         """Tell what a run says of one of its beliefs; nothing where it came to no verdict."""
-        verdict = result.verdicts.get(belief.id)
-        if verdict is None:
-            return
-        look = result.looks.get(belief.id)
-        counted = verdict.word in COUNTED and look is not None and look.n > 0
-        draw = draw_of(self.intent, result.experiment.arming.seed)
+        verdict, arming = result.verdicts.get(belief.id), result.experiment.arming
+        if verdict is not None:
+            self.learn(Judged(result.experiment.id, arming.seed, arming.magnitude, verdict.word, result.looks.get(belief.id)), before)
+
+    def learn(self, judged: Judged, before: Standing) -> None:
+        """Tell what a verdict teaches.
+
+        Args:
+            judged: the run's answer.
+            before: where the belief stood before it.
+        """
+        belief, look = before.belief, judged.look if judged.word in COUNTED and judged.look is not None and judged.look.n > 0 else None
+        draw = draw_of(self.intent, judged.seed)
         after, seen = before.claim, Seen(before.claim.bound, Counts(), draw)
-        if counted and look is not None:
+        if look is not None:
             after, seen = before.learned_from(look, draw)
-        now, threshold = found(result, before.search, look if counted else None, seen)
+        now, threshold = found(judged.magnitude, before.search, look, seen)
         confidence = after.confidence if now is None else now.confidence
         data = {
-            "experiment": result.experiment.id, "belief": belief.id, "environment": self.environment, "verdict": verdict.word,
-            "counted": counted, "n": seen.counts.units, "breaches": seen.counts.breaches, "bound": seen.bound, "draw": draw,
+            "experiment": judged.experiment, "belief": belief.id, "environment": self.environment, "verdict": judged.word,
+            "counted": look is not None, "n": seen.counts.units, "breaches": seen.counts.breaches, "bound": seen.bound, "draw": draw,
             "marks": dict(before.marks),
             "confidence_before": before.confidence, "confidence_after": confidence,
             "bits": learned_bits(before.confidence, confidence), "surprise_bits": surprise_bits(before.confidence, confidence),
-            "outcome_bits": self._surprisal(result.experiment.id, belief.id, verdict.word), **threshold,
+            "outcome_bits": self._surprisal(judged, belief), **threshold,
         }  # fmt: skip
-        self.learned[result.experiment.id, belief.id] = data
+        self.learned[judged.experiment, belief.id] = data
         self.record.tell("learned", **data)
 
     def summed(self, result: Result, belief: Belief) -> dict[str, Any]:
@@ -131,9 +161,9 @@ class Told:
             "reasons": list(verdict.reasons),
         }  # fmt: skip
 
-    def _surprisal(self, experiment: str, belief: str, verdict: str) -> float | None:
+    def _surprisal(self, judged: Judged, belief: Belief) -> float | None:
         """Return -log2 of the probability that was forecast for the verdict; None where it was no forecast verdict or held impossible."""
-        chance = self._forecasts[experiment][belief].get(verdict)
+        chance = self._forecasts.get(judged.experiment, {}).get(belief.id, {}).get(judged.word)
         return surprisal_bits(chance) if chance else None
 
 

@@ -23,6 +23,14 @@ from refute.safety.journal import Journal
 FOLDER = ".refute"
 
 
+risk_price_option = click.option(
+    "--risk-price",
+    "--lambda",
+    "risk_price",
+    type=click.FloatRange(0),
+    default=None,
+    help="λ of the score: what spending the whole error budget costs; 10 where not stated.",
+)
 by_option = click.option("--by", default="", metavar="PRINCIPAL", help="You, as an environment's `signers` file names you.")
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from refute.core.planning_codes import PLANNING_CODES
+
 CODES: dict[str, tuple[str, str, str]] = {
+    **PLANNING_CODES,
     "FILE-EXISTS": (
         "A file is there already",
         "`refute init` writes a new file; what somebody wrote is never overwritten.",
@@ -325,26 +328,6 @@ CODES: dict[str, tuple[str, str, str]] = {
         "A webhook without an address",
         "The environment variable holds something that is no web address. It is not shown, for it may be a secret.",
         "Set it to the webhook's URL.",
-    ),
-    "PLAN-ANSWERED": (
-        "Already answered",
-        "Fresh evidence answers this belief, and nothing that it depends on has changed since.",
-        "Test it all the same with `--again`.",
-    ),
-    "PLAN-BUDGET": (
-        "It would cost too much of the error budget",
-        "The experiment is expected to spend more of the error budget than `blast_radius.error_budget.spend` allows.",
-        "Make the share, the cohort or the units smaller, or allow more if the budget's owner agrees.",
-    ),
-    "PLAN-UNANSWERABLE": (
-        "Too small to answer",
-        "Within this blast radius a verdict either way is less likely than not, so the risk would buy nothing.",
-        "Allow more units or a larger cohort; the message names the smallest that would do.",
-    ),
-    "PLAN-WORTHLESS": (
-        "Nothing to learn",
-        "The answer is as good as known: whatever came out would hardly move the confidence.",
-        "Spend the risk on another belief; `refute plan` ranks them.",
     ),
     "PROGRAM-START": (
         "The command could not be started",

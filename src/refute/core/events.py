@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 EventKind = Literal[
     "intent",  # a validated intent file: {digest, path, system, intent}
     "plan",  # {proposals: [...], refusals: [...]}
+    "campaign",  # one with a budget begins, goes on, waits, or ends: what it may spend, and why
     "experiment",  # what is about to run, and what it will cost
     "forecast",  # locked before anything is applied
     "phase",  # {experiment, phase: check | baseline | inject | recover, units, seconds}

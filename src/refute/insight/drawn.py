@@ -97,6 +97,7 @@ def _rollback(data: dict[str, Any], _: int) -> RenderableType:
 
 _VIEWS: dict[str, Callable[[dict[str, Any], int], RenderableType]] = {
     "intent": panels.intent_view,
+    "campaign": panels.campaign_view,
     "plan": panels.plan_view,
     "experiment": lambda data, _: panels.experiment_view(data),
     "forecast": lambda data, _: panels.forecast_view(data),

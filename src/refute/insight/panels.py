@@ -87,6 +87,12 @@ def plan_view(data: dict[str, Any], width: int) -> RenderableType:
     return Group(*parts)
 
 
+def campaign_view(data: dict[str, Any], _width: int) -> RenderableType:
+    """Return how far a campaign is."""
+    style = {"ended": "green", "halted": "yellow"}.get(data["state"], "cyan")
+    return Group(heading("Campaign"), facts([("", Text(words.campaign(data), style))]))
+
+
 def _proposal_facts(best: dict[str, Any]) -> list[tuple[str, str | Text]]:
     gain = Text.assemble(bar(words.gain(best), 16, "green"), f" {words.gain(best):.2f} bits about {', '.join(best['beliefs'])}")
     risk = Text.assemble(bar(best["risk"] / 0.05, 16, "yellow"), f" {words.risk(best)}")

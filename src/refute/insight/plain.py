@@ -75,6 +75,10 @@ def _plan(data: dict[str, Any]) -> Iterator[Line]:
         yield "refused", f"{refusal['fault']} on {refusal['target']}{beliefs}: {clean(refusal['reason'])} [{refusal['code']}]"
 
 
+def _campaign(data: dict[str, Any]) -> Iterator[Line]:
+    yield "campaign", words.campaign(data)
+
+
 def _experiment(data: dict[str, Any]) -> Iterator[Line]:
     rerun = f", re-run of {data['rerun_of']}" if data.get("rerun_of") else ""
     yield "experiment", f"{data['experiment']}: {words.strike(data)}: {clean(data['fault_summary'])}{rerun}"
@@ -166,6 +170,7 @@ def _summary(data: dict[str, Any]) -> Iterator[Line]:
 
 _WRITERS: dict[str, Callable[[dict[str, Any]], Iterator[Line]]] = {
     "intent": _intent,
+    "campaign": _campaign,
     "plan": _plan,
     "experiment": _experiment,
     "forecast": _forecast,

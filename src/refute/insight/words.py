@@ -278,3 +278,14 @@ def risk(proposal: dict[str, Any]) -> str:
 def spend(data: dict[str, float]) -> str:
     """Return what was spent, by name; nothing is said of what cost nothing."""
     return ", ".join(f"{number(value)} {name}" for name, value in data.items() if value)
+
+
+def campaign(data: dict[str, Any]) -> str:
+    """Return how far a campaign is: what it may spend and has spent, and why it ended."""
+    spent = duration(data["spent_s"])
+    time = spent if data["budget_s"] is None else f"{spent} of {duration(data['budget_s'])}"
+    units = number(round(data["spoiled"], 1))
+    harm = f"{units} units spoiled" if data["allowed"] is None else f"{units} of {number(round(data['allowed'], 1))} units spoiled"
+    runs = f"{data['runs']} {'run' if data['runs'] == 1 else 'runs'}"
+    reason = f": {clean(data['reason'])}" if data.get("reason") else ""
+    return f"{data['state']}{reason}; {runs}, {time}, {harm}, seed {data['seed']}"
