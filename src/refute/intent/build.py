@@ -70,7 +70,14 @@ def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict
 def _system(shape: shapes.IntentShape, folder: Path) -> System:
     components = {
         name: Component(
-            name, about.kind, tuple(about.calls), about.endpoint or "", about.python or "", _place(about, folder), about.via or ""
+            name,
+            about.kind,
+            tuple(about.calls),
+            about.endpoint or "",
+            about.python or "",
+            _place(about, folder),
+            about.via or "",
+            about.version or "",
         )
         for name, about in shape.system.components.items()
     }
