@@ -27,6 +27,7 @@ def check_names(document: Document, faults: Collection[str]) -> Iterator[Problem
         faulted = ((_to(steps, "when", "fault"), _at(one, "when", "fault")) for steps, one in beliefs)
         yield from _unknown(document, "FAULT-UNKNOWN", "fault", faults, faulted)
         yield from _unknown(document, "COMPONENT-UNKNOWN", "component", _names(data, "system", "components"), _called(data, beliefs))
+        yield from _unknown(document, "HOST-UNKNOWN", "host", _names(data, "system", "hosts"), _hosted(data))
         yield from _indicators(document, beliefs)
     yield from _twice(document, beliefs)
 
@@ -49,6 +50,13 @@ def _called(data: Any, beliefs: list[tuple[Steps, Any]]) -> _Named:
         yield from _items(data, "environments", name, "blast_radius", "never")
     for steps, belief in beliefs:
         yield _to(steps, "when", "target"), _at(belief, "when", "target")
+
+
+def _hosted(data: Any) -> _Named:
+    """Yield each host that a component names."""
+    for name in _names(data, "system", "components"):
+        if (host := _at(data, "system", "components", name, "host")) is not None:
+            yield ("system", "components", name, "host"), host
 
 
 def _indicators(document: Document, beliefs: list[tuple[Steps, Any]]) -> Iterator[Problem]:
