@@ -18,7 +18,9 @@ from refute.safety.summon import post_beside
 
 
 @click.command()
-@click.option("--listen", default="127.0.0.1:7443", show_default=True, metavar="HOST:PORT", help="Where it listens; port 0 is any free one.")
+@click.option(
+    "--listen", default="127.0.0.1:7443", show_default=True, metavar="HOST:PORT", help="Where it listens; port 0 is any free one."
+)
 @click.option("--admit", required=True, multiple=True, metavar="NAME", help="A name in the certificate of whoever may break things here.")
 @click.option(
     "--tls", type=click.Path(path_type=Path), help="Directory with cert.pem, key.pem and ca.pem; by default ~/.config/refute/tls."

@@ -70,9 +70,14 @@ def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict
 def _system(shape: shapes.IntentShape, folder: Path) -> System:
     components = {
         name: Component(
-            name, about.kind, tuple(about.calls), about.endpoint or "", about.python or "", _place(about, shape.system.hosts, folder),
+            name,
+            about.kind,
+            tuple(about.calls),
+            about.endpoint or "",
+            about.python or "",
+            _place(about, shape.system.hosts, folder),
             about.via or "",
-        )  # fmt: skip
+        )
         for name, about in shape.system.components.items()
     }
     stated = sum(about.share for about in shape.journeys.values() if about.share is not None)

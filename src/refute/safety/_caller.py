@@ -79,10 +79,7 @@ class Caller:
 
     def _answer(self, message: Message) -> Message:
         try:
-            operation = self._operations.get(str(message.get("op")))
-            if operation is None:
-                raise refuse("LINK-OP", "the guardian was asked for something unknown", seen=str(message.get("op")))
-            return {"ok": True, **operation(message)}
+            return {"ok": True, **self._operations.get(str(message.get("op")), _unknown)(message)}
         except RefuteError as error:
             return {"ok": False, "problems": [problem.to_json() for problem in error.problems]}
         except Exception as error:  # noqa: BLE001 - whatever a hand or a message does, the caller must hear of it
@@ -177,6 +174,10 @@ class Caller:
         except (OSError, ValueError) as error:
             self._guardian = None
             raise refuse("GUARDIAN-LOST", "the guardian is gone; whoever takes over removes the fault", seen=f"{op}: {error}") from None
+
+
+def _unknown(message: Message) -> Message:
+    raise refuse("LINK-OP", "the guardian was asked for something unknown", seen=str(message.get("op")))
 
 
 def _brought_home(message: Message) -> Arming:

@@ -16,6 +16,8 @@ from refute.safety.identity import Identity
 
 CONNECT_S = 3.0
 _ANSWER_S = 10.0
+GONE = frozenset({"", "verified"})
+"""States of a fault, as `undo` answers, of which nothing is left."""
 
 
 def address_of(guardian: str) -> tuple[str, int]:
@@ -87,7 +89,10 @@ def unreached(guardian: str, error: Exception) -> RefuteError:
 
 def _explained(error: Exception) -> tuple[str, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not good: {error.verify_message}", "see its cert.pem, and our ca.pem: openssl x509 -noout -text -in FILE"
+        return (
+            f"its certificate is not good: {error.verify_message}",
+            "see its cert.pem, and our ca.pem: openssl x509 -noout -text -in FILE",
+        )
     if isinstance(error, ssl.SSLError):
         reason = (error.reason or str(error)).lower().replace("_", " ")
         if "alert" in reason:

@@ -10,14 +10,13 @@ from refute.core.arming import Arming, Handle
 from refute.core.errors import RefuteError
 from refute.core.link import MAX_LINE_BYTES
 from refute.core.system import Place
-from refute.safety.far import CONNECT_S, address_of, ask_there, unreached
+from refute.safety.far import CONNECT_S, GONE, address_of, ask_there, unreached
 from refute.safety.guard import Guard
 from refute.safety.identity import Identity
 from refute.safety.journal import Journal, State
 
 _SETTLE_S = 8.0
 _TICK_S = 0.2
-GONE = frozenset({"", "verified"})
 
 
 class FarGuard(Guard):
