@@ -6,7 +6,7 @@ Marked `host` wherever it is used: it needs root, iproute2 and iptables.
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import json
 import os
 import secrets
@@ -42,7 +42,7 @@ def until(wanted: Callable[[], Any], limit_s: float) -> float:
     raise AssertionError(f"not within {limit_s} s")
 
 
-def certify(authority: trustme.CA, directory: Path, *names: str, not_after: datetime.datetime | None = None, trusted: Any = None) -> Path:
+def certify(authority: trustme.CA, directory: Path, *names: str, not_after: dt.datetime | None = None, trusted: Any = None) -> Path:
     """Put an identity into a directory, as `refute.safety.identity` reads it."""
     directory.mkdir(parents=True, exist_ok=True)
     made = authority.issue_cert(*names, not_after=not_after)
