@@ -15,7 +15,7 @@ from refute.core.measure import measure
 from refute.core.units import Money, show_share
 from refute.experiment.design import Experiment, aim, new_id, together
 from refute.faults.catalogue import catalogue
-from refute.injectors.registry import choose
+from refute.injectors.registry import choose, struck_elsewhere
 from refute.intent.checks.safety import refused_in
 from refute.intent.magnitudes import shown_magnitude
 from refute.learning import Prices, cost_if_wrong, expected_spend, score, value
@@ -168,11 +168,11 @@ def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standin
     """Return why an experiment must not or need not run, before its worth is asked."""
     try:
         arming = aim(intent, beliefs[0], question.seed or 0)
-        hand = choose(arming)
+        hand = None if struck_elsewhere(arming) else choose(arming)
     except RefuteError as error:
         return error.problems[0]
-    refused = refusals([RollbackNeedsGuardian(obstacle)], _Planned((Handle(hand.name, hand.rollback_kind, {}),)))
-    if refused:
+    handles = () if hand is None else (Handle(hand.name, hand.rollback_kind, {}),)  # another host's guardian is asked before the run
+    if refused := refusals([RollbackNeedsGuardian(obstacle)], _Planned(handles)):
         return refused[0][1]
     if question.environment:
         hazards = refused_in(intent, question.environment, catalogue())

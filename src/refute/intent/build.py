@@ -70,7 +70,13 @@ def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict
 def _system(shape: shapes.IntentShape, folder: Path) -> System:
     components = {
         name: Component(
-            name, about.kind, tuple(about.calls), about.endpoint or "", about.python or "", _place(about, folder), about.via or ""
+            name,
+            about.kind,
+            tuple(about.calls),
+            about.endpoint or "",
+            about.python or "",
+            _place(about, shape.system.hosts, folder),
+            about.via or "",
         )
         for name, about in shape.system.components.items()
     }
@@ -84,14 +90,17 @@ def _system(shape: shapes.IntentShape, folder: Path) -> System:
     return System(shape.system.name, components, journeys, shape.system.owner or "")
 
 
-def _place(about: shapes.ComponentShape, folder: Path) -> Place:
-    process = about.process
+def _place(about: shapes.ComponentShape, hosts: dict[str, shapes.HostShape], folder: Path) -> Place:
+    """Return where a component is; a host that nobody states is told by the checks."""
+    process, host = about.process, hosts.get(about.host or "")
     return Place(
         pidfile=str(folder / process.pidfile) if process is not None and process.pidfile else "",
         match=(process.match or "") if process is not None else "",
         port=about.port or 0,
         netns=about.netns or "",
         directory=str(folder / about.directory) if about.directory else "",
+        host=(about.host or "") if host is not None else "",
+        guardian=host.guardian if host is not None else "",
     )
 
 

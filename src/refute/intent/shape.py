@@ -16,6 +16,7 @@ from refute.intent.values import (
     Duration,
     Endpoint,
     Freezes,
+    GuardianAddress,
     MagnitudeText,
     Name,
     Objective,
@@ -78,6 +79,15 @@ class ComponentShape(Part):
     )
     netns: Name | None = Field(default=None, description="Named network namespace that it runs in.")
     directory: Text | None = Field(default=None, description="Directory that it writes to, relative to this file.")
+    host: Text | None = Field(
+        default=None, description="Host of `system.hosts` that it runs on, if not on this one; process, port and directory are those there."
+    )
+
+
+class HostShape(Part):
+    """Another host that components run on. Certificates stand in the user's configuration, never here."""
+
+    guardian: GuardianAddress = Field(description="Where its `refute guardian` listens.")
 
 
 class SystemShape(Part):
@@ -86,6 +96,7 @@ class SystemShape(Part):
     name: Text = Field(description="Unique for the team.")
     owner: Text | None = Field(default=None, description="Who answers for the system.")
     components: dict[Name, ComponentShape] = Field(min_length=1, description="Components by name; traces may add some.")
+    hosts: dict[Name, HostShape] = Field(default={}, description="Other hosts that components run on, by name.")
     traces: Paths | None = Field(
         default=None, description="OTLP files, `*` allowed, or a graph of `refute import traces --json`: refine components, calls, weights."
     )

@@ -254,6 +254,16 @@ def _endpoint(value: Any) -> str:
 Endpoint = Annotated[str, PlainValidator(_endpoint), _text_schema(r"^(https?|tcp)://[^\s@]+$", "http://127.0.0.1:8000/v1")]
 
 
+def _guardian(value: Any) -> str:
+    found = re.fullmatch(r"tls://[^\s@/?#]+:(\d{1,5})", value) if isinstance(value, str) else None
+    if found is None or not 0 < int(found[1]) < 65536:
+        raise mistake("VALUE-GUARDIAN", "is not the address of a guardian", allowed="tls://HOST:PORT, such as tls://10.0.0.2:7443")
+    return str(value)
+
+
+GuardianAddress = Annotated[str, PlainValidator(_guardian), _text_schema(r"^tls://[^\s@/?#]+:\d+$", "tls://10.0.0.2:7443")]
+
+
 def _reference(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(_REFERENCE, value):
         return value

@@ -27,6 +27,7 @@ def check_names(document: Document, faults: Collection[str]) -> Iterator[Problem
         faulted = ((_to(steps, "when", "fault"), _at(one, "when", "fault")) for steps, one in beliefs)
         yield from _unknown(document, "FAULT-UNKNOWN", "fault", faults, faulted)
         yield from _unknown(document, "COMPONENT-UNKNOWN", "component", _names(data, "system", "components"), _called(data, beliefs))
+        yield from _hosts(document)
         yield from _indicators(document, beliefs)
     yield from _twice(document, beliefs)
 
@@ -49,6 +50,16 @@ def _called(data: Any, beliefs: list[tuple[Steps, Any]]) -> _Named:
         yield from _items(data, "environments", name, "blast_radius", "never")
     for steps, belief in beliefs:
         yield _to(steps, "when", "target"), _at(belief, "when", "target")
+
+
+def _hosts(document: Document) -> Iterator[Problem]:
+    """Yield a problem for each component on a host that nobody states: it must never be taken for this one."""
+    data = document.data
+    known = _names(data, "system", "hosts")
+    for name in _names(data, "system", "components"):
+        steps, host = ("system", "components", name, "host"), _at(data, "system", "components", name, "host")
+        if isinstance(host, str) and host not in known and not document.is_marred(("system", "hosts")) and not document.is_marred(steps):
+            yield document.unknown("HOST-UNKNOWN", "host", host, known, steps)
 
 
 def _indicators(document: Document, beliefs: list[tuple[Steps, Any]]) -> Iterator[Problem]:

@@ -23,6 +23,7 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A
 def check_safety(subject: Subject) -> Iterator[Problem]:
     """Yield a problem for each thing that is not allowed here, or that would loosen what is."""
     yield from _hosts(subject)
+    yield from _paths_elsewhere(subject)
     yield from _environments(subject)
     yield from _hazards(subject)
     yield from _named_files(subject)
@@ -69,6 +70,16 @@ def _hosts(subject: Subject) -> Iterator[Problem]:
         if served and may_load(url, radius.hosts) and not may_load(url, stated.hosts):
             what = f"in `{name}` load may not be sent to the workload, so that nothing could be run there"
             yield subject.problem("HOST-NOT-ALLOWED", what, steps, listed(sorted(stated.hosts)), allowed=f"the host of {url} among them")
+
+
+def _paths_elsewhere(subject: Subject) -> Iterator[Problem]:
+    for name, about in subject.shape.system.components.items():
+        here: Steps = ("system", "components", name)
+        stated = {(*here, "directory"): about.directory, (*here, "process", "pidfile"): about.process and about.process.pidfile}
+        for steps, path in stated.items():
+            if about.host and path and not path.startswith("/"):
+                what = f"`{name}` is on `{about.host}`: a path there cannot be relative to this file"
+                yield subject.problem("HOST-PATH", what, steps, path, allowed="a path from the root")
 
 
 def _host_names(subject: Subject, steps: Steps, stated: BlastRadiusShape) -> Iterator[Problem]:
