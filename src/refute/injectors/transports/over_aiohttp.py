@@ -268,7 +268,7 @@ async def _made(request: Asked, data: bytes) -> Any:
     own, loop = request.own, asyncio.get_running_loop()
     protocol = import_module("aiohttp.client_proto").ResponseHandler(loop)
     protocol.connection_made(_Nowhere())
-    protocol.set_response_params(timer=own._timer, skip_payload=own.method == "HEAD", read_until_eof=True, auto_decompress=False)  # noqa: SLF001
+    protocol.set_response_params(timer=own._timer, skip_payload=own.method == "HEAD", read_until_eof=True, auto_decompress=request.unpacks)  # noqa: SLF001
     connection = _connections()(request.connector, own.connection_key, protocol, loop)
     body, own._body = own._body, None  # noqa: SLF001 - it may be a stream, which is not to be consumed for nobody
     try:
