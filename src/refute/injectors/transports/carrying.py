@@ -202,13 +202,11 @@ class Flow:
             yield piece
 
     def _steps(self, steps: list[Step], close: Callable[[], Any]) -> Iterator[bytes]:
-        whole, last = True, len(steps) - 1
+        last = len(steps) - 1
         for place, step in enumerate(steps):
             if isinstance(step, Pause):
                 pause, runs_out = limit_pause(step, self._limit_s)
-                whole = not self._lease.wait_revoked(pause.seconds)
-                if whole:
-                    self._pump.passed()
+                whole = self._pump.waited(whole=not self._lease.wait_revoked(pause.seconds))
                 if whole and runs_out:
                     close()
                     raise self._ended(Failure.READ_TIMEOUT)
@@ -216,14 +214,13 @@ class Flow:
                 close()
                 raise self._ended(step)
             elif step:
-                if whole and place == last:
+                if place == last:
                     self._pump.passed()  # a reader that takes it may never come back for more
                 yield step
-        if whole:
-            self._pump.passed()
+        self._pump.passed()
 
     async def _steps_async(self, steps: list[Step], close: Callable[[], Awaitable[Any]], sleep: Sleep) -> AsyncIterator[bytes]:
-        whole, last = True, len(steps) - 1
+        last = len(steps) - 1
         for place, step in enumerate(steps):
             if isinstance(step, Pause):
                 pause, runs_out = limit_pause(step, self._limit_s)
@@ -235,11 +232,10 @@ class Flow:
                 await close()
                 raise self._ended(step)
             elif step:
-                if whole and place == last:
+                if place == last:
                     self._pump.passed()  # a reader that takes it may never come back for more
                 yield step
-        if whole:
-            self._pump.passed()
+        self._pump.passed()
 
     async def _slept(self, seconds: float, sleep: Sleep) -> bool:
         try:
@@ -247,9 +243,7 @@ class Flow:
         except BaseException:
             self._pump.passed()  # the caller would not wait any longer: it felt the gap
             raise
-        if whole:
-            self._pump.passed()
-        return whole
+        return self._pump.waited(whole=whole)
 
     def _ended(self, kind: Failure) -> Exception:
         """Return the exception that ends the stream, its strike delivered; upstream must be closed, as it is when it fails by itself."""
