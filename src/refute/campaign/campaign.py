@@ -30,7 +30,7 @@ from refute.stats import Answerability
 
 _MOST_OF_A_SEARCH = 12  # runs for one threshold in one round
 _COUNTED = {"held", "refuted", "inconclusive", "aborted"}
-_DURABLE = {"intent", "experiment", "forecast", "landing", "rollback", "verdict", "learned", "summary", "stop"}
+_DURABLE = {"intent", "experiment", "forecast", "landing", "rollback", "verdict", "learned", "summary", "stop", "ramp"}
 _KEPT = _DURABLE | {"phase", "outcomes", "evidence_point", "problem", "plan", "next"}
 
 See = Callable[[Event], None]
@@ -293,6 +293,7 @@ class Campaign:
             "experiment", experiment=experiment.id, fault=arming.fault, fault_summary=fault.summary, target=arming.component.name,
             beliefs=[{"id": one.id, "claim": one.claim, "then": one.then.text, "decides": one.decides} for one in experiment.beliefs],
             magnitude=show_magnitude(arming), share=arming.share, draw=arming.draw, cohort=arming.cohort, seed=arming.seed,
+            ramp=list(experiment.shares[:-1]), cohort_by=self.intent.blast_radius.audience.by,
             units=experiment.units, alpha=self.intent.alpha, environment=self.environment, versions={}, cost=experiment.cost(),
             answerable={name: _forecast_of(one) | {"expected_units": one.expected_units} for name, one in proposal.answerable.items()},
             gates=[*self._gates(proposal), *map(_gate, admitted)], rerun_of=rerun_of, proposal=proposal.to_json(), arming=arming.to_json(),
