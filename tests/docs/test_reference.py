@@ -31,6 +31,7 @@ WRITTEN = {
     "http://127.0.0.1:8000/ask": "URL", "http://127.0.0.1:8000/v1": "URL, or `tcp://HOST:PORT`",
     "tls://10.0.0.2:7443": "`tls://HOST:PORT`",
     "answered >= 95%": "criterion", "2 s": "number with the fault's unit",
+    "free": "text or number, or a list of them", "answered >= 95%": "criterion", "2 s": "number with the fault's unit",
 }  # fmt: skip
 """What a value is called on the page, by the first example in the schema."""
 

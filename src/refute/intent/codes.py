@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from refute.intent.radius_codes import CODES as RADIUS
+
 CODES: dict[str, tuple[str, str, str]] = {
     "FILE-MISSING": (
         "A file is not there",
@@ -482,4 +484,5 @@ CODES: dict[str, tuple[str, str, str]] = {
         "A window names days of the week, hours and a time zone.",
         "Write it as `Mon-Thu 09:00-16:00 Europe/Berlin`.",
     ),
+    **RADIUS,
 }

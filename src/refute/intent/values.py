@@ -83,6 +83,22 @@ Cohort = Annotated[
     _bounded(lambda share: 0 < share < 1, "leaves one cohort empty", "over 0% and under 100%, so that both cohorts see traffic"),
     _PERCENTAGE,
 ]
+
+
+def _ramp(value: Any) -> tuple[float, ...]:
+    steps = [float(_share(step)) for step in value] if isinstance(value, list) else []
+    if len(steps) < 2 or steps != sorted(set(steps)) or not 0 < steps[0] <= steps[-1] < 1:
+        raise mistake("RAMP-ORDER", "does not rise from one share to another", allowed="two or more, such as [1%, 5%, 20%]")
+    return tuple(steps)
+
+
+Ramp = Annotated[
+    tuple[float, ...],
+    PlainValidator(_ramp),
+    WithJsonSchema(
+        {"type": "array", "minItems": 2, "items": {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*%\s*$", "examples": ["30%"]}}
+    ),
+]
 Objective = Annotated[
     float,
     _bounded(lambda share: 0 < share < 1, "is no objective with a budget", "over 0% and under 100%"),
@@ -226,6 +242,28 @@ def _magnitude(value: Any) -> Any:
 
 
 MagnitudeText = Annotated[Any, PlainValidator(_magnitude), WithJsonSchema(_MAGNITUDE_SCHEMA)]
+
+
+def _said(value: Any) -> frozenset[str]:
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(one, str | int | float) for one in listed):
+        raise mistake("VALUE-TYPE", "is no value of a case", allowed="text, a number, true or false, or a list of them")
+    return frozenset(str(one).lower() if isinstance(one, bool) else str(one) for one in listed)
+
+
+Said = Annotated[
+    frozenset[str],
+    PlainValidator(_said),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": ["string", "number", "boolean"]},
+                {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}},
+            ],
+            "examples": ["free"],
+        }
+    ),
+]
 
 
 def _url(value: Any) -> str:
