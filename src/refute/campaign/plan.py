@@ -14,8 +14,9 @@ from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
 from refute.core.units import Money, show_share
 from refute.experiment.design import Experiment, aim, new_id, together
+from refute.experiment.exposure import ramp_units, treated
 from refute.faults.catalogue import catalogue
-from refute.injectors.registry import choose
+from refute.injectors.registry import choose, struck_elsewhere
 from refute.intent.checks.safety import refused_in
 from refute.intent.magnitudes import shown_magnitude
 from refute.learning import Prices, cost_if_wrong, expected_spend, score, value
@@ -168,11 +169,11 @@ def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standin
     """Return why an experiment must not or need not run, before its worth is asked."""
     try:
         arming = aim(intent, beliefs[0], question.seed or 0)
-        hand = choose(arming)
+        hand = None if struck_elsewhere(arming) else choose(arming)
     except RefuteError as error:
         return error.problems[0]
-    refused = refusals([RollbackNeedsGuardian(obstacle)], _Planned((Handle(hand.name, hand.rollback_kind, {}),)))
-    if refused:
+    handles = () if hand is None else (Handle(hand.name, hand.rollback_kind, {}),)  # another host's guardian is asked before the run
+    if refused := refusals([RollbackNeedsGuardian(obstacle)], _Planned(handles)):
         return refused[0][1]
     if question.environment:
         hazards = refused_in(intent, question.environment, catalogue())
@@ -271,8 +272,7 @@ def eligible_units(intent: Intent, belief: Belief, units: int) -> int:
         share = journeys[belief.then.journey].share / sum(journey.share for journey in journeys.values())
     if belief.among == "faulted":
         share *= belief.when.share
-    cohort = 1.0 if belief.when.uncontrolled else intent.blast_radius.cohort
-    return round(units * cohort * share)
+    return round(units * share if belief.when.uncontrolled else treated(intent, units, share))
 
 
 def _chances(intent: Intent, belief: Belief, asked: _Asked, treated: int) -> Answerability:
@@ -303,8 +303,17 @@ def _too_small(intent: Intent, beliefs: tuple[Belief, ...], chances: Mapping[str
     if not needed:
         return "no number of units within reach would answer it"
     return (
-        f"too small to answer with {planned_units(intent)} units; the smallest that would do is about {round(min(needed))} (blast_radius)"
+        f"too small to answer with {planned_units(intent)} units{_on_the_way(intent)}; the smallest that would do is about "
+        f"{round(min(needed))} (blast_radius)"
     )
+
+
+def _on_the_way(intent: Intent) -> str:
+    """Say how many units a ramp takes before its last step, and that users count once; "" where neither is so."""
+    taken, by = round(ramp_units(intent, 1.0)), intent.blast_radius.audience.by
+    said = [f"of which the ramp takes about {taken}"] if taken else []
+    said += [f"of which one of each `{by}` counts"] if by else []
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _reasons(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], bits: Mapping[str, float]) -> tuple[str, ...]:

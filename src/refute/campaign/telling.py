@@ -95,7 +95,8 @@ class Told:
             "experiment", experiment=experiment.id, fault=arming.fault, fault_summary=fault.summary, target=arming.component.name,
             beliefs=[{"id": one.id, "claim": one.claim, "then": one.then.text, "decides": one.decides} for one in experiment.beliefs],
             magnitude=show_magnitude(arming), share=arming.share, draw=arming.draw, cohort=arming.cohort, seed=arming.seed,
-            units=experiment.units, alpha=self.intent.alpha, environment=self.environment, versions={}, cost=experiment.cost(),
+            ramp=list(experiment.shares[:-1]), cohort_by=self.intent.blast_radius.audience.by, units=experiment.units,
+            alpha=self.intent.alpha, environment=self.environment, versions={}, cost=experiment.cost(),
             answerable={name: _odds(one) | {"expected_units": one.expected_units} for name, one in proposal.answerable.items()},
             gates=list(gates), proposal=proposal.to_json(), arming=arming.to_json(), **about,
         )  # fmt: skip

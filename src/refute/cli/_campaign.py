@@ -83,8 +83,14 @@ def tightened(intent: Intent, environment: str) -> Intent:
     if environment and environment not in intent.environments:
         known = ", ".join(intent.environments) or "none is stated"
         raise refuse("ENVIRONMENT-UNKNOWN", "the intent has no such environment", seen=environment, allowed=known)
-    radius = intent.environments[environment].blast_radius if environment else None
-    return intent if radius is None else replace(intent, blast_radius=radius)
+    if not environment:
+        return intent
+    about = intent.environments[environment]
+    return replace(
+        intent,
+        blast_radius=intent.blast_radius if about.blast_radius is None else about.blast_radius,
+        stop_when=intent.stop_when if about.stop_when is None else about.stop_when,
+    )
 
 
 def _nobody(_event: Event) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from refute.core.guardian_codes import GUARDIAN_CODES
 from refute.core.planning_codes import PLANNING_CODES
 
 CODES: dict[str, tuple[str, str, str]] = {
+    **GUARDIAN_CODES,
     **PLANNING_CODES,
     "FILE-EXISTS": (
         "A file is there already",
@@ -144,32 +146,6 @@ CODES: dict[str, tuple[str, str, str]] = {
             "guardian that outlives the runner and does so; the message says why there is none."
         ),
         "Mend what the message names (`refute doctor` shows the guardian), or use a fault that ends with its lease.",
-    ),
-    "GUARDIAN-INJECTOR": (
-        "The guardian does not know an injector",
-        "The guardian was started from an installation that lacks the injector which this run wants to use. Nothing was applied.",
-        "Wait until the guardian has ended (seconds after its last run), or install the package where it was started.",
-    ),
-    "GUARDIAN-LOST": (
-        "The guardian died",
-        (
-            "The process that applies and removes lasting faults ended in the middle of a run. Whoever takes over, its understudy or a "
-            "new guardian, removes what was live; the run is void."
-        ),
-        "See `refute doctor` for what is live, and the file `log` in the guardian's directory for why it ended.",
-    ),
-    "GUARDIAN-START": (
-        "There is no guardian",
-        (
-            "Faults in processes, networks and files are applied and removed by a process of its own, which could not be started or "
-            "does not answer. Nothing was applied."
-        ),
-        "Follow the message; `refute doctor` shows the guardian, and its directory holds a log.",
-    ),
-    "GUARDIAN-VERSION": (
-        "A guardian of another version",
-        "The guardian that is live was started by another version of Refute, and the two may not understand each other.",
-        "Wait until its last run has ended; it then goes by itself within seconds.",
     ),
     "HOST-REFUSED": (
         "The host does not let the fault be",

@@ -13,6 +13,7 @@ EventKind = Literal[
     "experiment",  # what is about to run, and what it will cost
     "forecast",  # locked before anything is applied
     "phase",  # {experiment, phase: check | baseline | inject | recover, units, seconds}
+    "ramp",  # more units see the fault from now on, or why not
     "progress",  # a few times a second: counts by arm, evidence so far
     "outcomes",  # batches of units
     "evidence_point",  # one look at the evidence, for plots

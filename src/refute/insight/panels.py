@@ -128,7 +128,7 @@ def experiment_view(data: dict[str, Any]) -> RenderableType:
         odds = (data.get("answerable") or {}).get(belief["id"])
         rows += [("answer", words.answerable(odds))] if odds else []
     rows.append(("fault", f"{words.strike(data)}: {clean(data['fault_summary'])}"))
-    rows.append(("costs", f"{words.cost(data)}; {words.percent(data['cohort'])} of units are in treatment"))
+    rows.append(("costs", f"{words.cost(data)}; {words.exposed(data)} are in treatment"))
     for gate in data.get("gates") or ():
         if not gate["ok"]:
             rows.append(("gate", Text(f"✘ {gate['name']}: {clean(gate['reason'])}", "red")))
@@ -160,6 +160,11 @@ def by_hand_view(data: dict[str, Any]) -> RenderableType:
     """Return how to remove what may still be broken."""
     body = Text.assemble((words.rollback(data), "bold"), f"\n\nTo do now: {clean(data.get('remove_by_hand') or 'refute recover')}")
     return Padding(Panel(body, title="Rollback unproven", border_style="bold red", box=box.HEAVY), (1, 0))
+
+
+def ramp_view(data: dict[str, Any]) -> RenderableType:
+    """Return how far the share of treatment has grown."""
+    return marked([(Text.assemble(("▲ " if data["ok"] else "■ ", "yellow"), (f"{'ramp':<11}", "bold")), Text(words.ramp(data)))])
 
 
 def stop_view(data: dict[str, Any]) -> RenderableType:
