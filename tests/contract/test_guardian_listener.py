@@ -270,7 +270,7 @@ def test_a_fault_lives_as_long_as_its_connection(runner):
     assert asked(lines, 3, "renew", ttl_s=3.0)["landings"][handle["id"]]["injected"]
     (run,) = ask_there(runner.url, "look")["guardian"]["runs"]
     assert (run["by"], run["handles"]) == ("runner", [handle["id"]])
-    lines._connection.close()
+    lines.connection.close()
     until(lambda: not runner.paused(), 2)
     assert ask_there(runner.url, "undo", handle=handle["id"])["state"] == "verified"
 
@@ -351,7 +351,7 @@ def test_nonsense_is_answered(runner, fields, wanted):
 def test_garbage_after_the_handshake_ends_the_connection_only(runner, line):
     lines = runner.connected()
     with contextlib.suppress(ConnectionError):
-        lines._connection.sendall(line)
+        lines.connection.sendall(line)
     with pytest.raises(ConnectionError):
         lines.receive(5)
     assert ask_there(runner.url, "hello")
