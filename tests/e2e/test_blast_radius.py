@@ -51,7 +51,9 @@ def test_units_of_one_user_share_an_arm_and_nobody_is_named(tiny):
     tiny.edit("cohort: 50%", "cohort: 50%, cohort_by: tenant")
     code, lines, _ = tiny.refute("run", "--json")
     assert code == 3
-    assert "one of each `tenant` counts" in next(line for line in lines if line["event"] == "plan")["refusals"][0]["reason"], "too few users to answer are told before anything runs"
+    assert "one of each `tenant` counts" in next(line for line in lines if line["event"] == "plan")["refusals"][0]["reason"], (
+        "too few users to answer are told before anything runs"
+    )
     tiny.edit("units: 400", "units: 900")
     _, lines, _ = tiny.refute("run", "--json", "--seed", "3")
     arms = defaultdict(set)

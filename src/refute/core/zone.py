@@ -77,7 +77,7 @@ def places(component: Component) -> frozenset[str]:
         ("directory", place.directory),
         ("port", f"{place.netns}:{component.port}" if component.port else ""),
     )
-    return frozenset(f"{kind} {value}" for kind, value in named if value)
+    return frozenset(f"{place.host}{kind} {value}" for kind, value in named if value)
 
 
 def calls(component: Component) -> frozenset[str]:

@@ -9,7 +9,6 @@ from typing import Self
 from refute.core.arming import Arming, Handle
 from refute.core.intent import off_limits
 from refute.core.process import ProcessIdentity
-from refute.core.zone import Zone
 from refute.experiment.armament import RENEW_S, Armament, Rollback
 from refute.experiment.design import LEASE_TTL_S, Experiment
 from refute.experiment.link import Link
@@ -24,22 +23,12 @@ class GuardedArmament:
     """Does over the guardian what `Armament` does over the link; enter it around the whole run.
 
     Args:
-<<<<<<< HEAD
         guard: to the guardian of the component's host.
     """
 
     def __init__(self, guard: Guard) -> None:
         """Reach nobody yet."""
         self._guard = guard
-=======
-        journal: the rollback journal.
-        zone: what is off limits.
-    """
-
-    def __init__(self, journal: Journal, zone: Zone) -> None:
-        """Reach nobody yet."""
-        self._guard = Guard(journal, zone=zone)
->>>>>>> 65894e8 (What is off limits stays so below the planner; runs that would harm the same are refused)
         self._handle: Handle | None = None
         self._renewed = 0.0
 
@@ -107,12 +96,7 @@ def armament_of(experiment: Experiment, journal: Journal, link: Link) -> Armamen
     Raises:
         RefuteError: nothing installed can inject it (`INJECTOR-NONE`).
     """
-<<<<<<< HEAD
-    arming = experiment.arming
+    arming, zone = experiment.arming, off_limits(experiment.intent)
     if struck_elsewhere(arming):
-        return GuardedArmament(FarGuard(journal, arming.component.place))
-    return Armament(journal, link) if choose(arming).rollback_kind == "expiring" else GuardedArmament(Guard(journal))
-=======
-    expiring = choose(experiment.arming).rollback_kind == "expiring"
-    return Armament(journal, link) if expiring else GuardedArmament(journal, off_limits(experiment.intent))
->>>>>>> 65894e8 (What is off limits stays so below the planner; runs that would harm the same are refused)
+        return GuardedArmament(FarGuard(journal, arming.component.place, zone))
+    return Armament(journal, link) if choose(arming).rollback_kind == "expiring" else GuardedArmament(Guard(journal, zone=zone))

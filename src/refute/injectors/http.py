@@ -52,13 +52,8 @@ class HttpInjector:
         with self._lock:
             if handle.id in self._armed:
                 return
-<<<<<<< HEAD
-            self._armed[handle.id] = Armed(Arming.from_json(handle.data["arming"]), lease)
+            self._armed[handle.id] = Armed(arming, lease)
             self._board.routes = Routes(tuple(self._armed.values()))
-=======
-            self._armed[handle.id] = _Armed(arming, lease)
-            self._routes = Routes(tuple(self._armed.values()))
->>>>>>> 65894e8 (What is off limits stays so below the planner; runs that would harm the same are refused)
             self._hooks.install()
 
     def landed(self, handle: Handle) -> Landing:

@@ -102,13 +102,8 @@ class Ward:
         if self._handles:
             raise RefuteError(Problem("LINK-ARMED", "this run has armed something already", next="refute abort"))
         runner = ProcessIdentity.from_json(message["runner"])
-<<<<<<< HEAD
-        self._journal, self._lease = self._journal_of(runner), Lease(message["ttl_s"])
-        self._about = {"experiment": message["experiment"], "runner": runner.pid, "by": message.get("by", "")}
-=======
         self._journal, self._lease = self._journal_of(runner), Lease(message["ttl_s"], zone=Zone.from_json(message.get("off_limits", ())))
-        self._about = {"experiment": message["experiment"], "runner": runner.pid}
->>>>>>> 65894e8 (What is off limits stays so below the planner; runs that would harm the same are refused)
+        self._about = {"experiment": message["experiment"], "runner": runner.pid, "by": message.get("by", "")}
         try:
             for data in message["handles"]:
                 self._apply(Handle.from_json(data), message["experiment"], self._journal, self._lease)

@@ -11,11 +11,8 @@ from refute.core.arming import Arming, Handle, Landing
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError
 from refute.core.link import MAX_LINE_BYTES, Message, decode, encode
 from refute.core.process import this_process
-<<<<<<< HEAD
-from refute.injectors.registry import choose
-=======
 from refute.core.zone import NOWHERE, Zone
->>>>>>> 65894e8 (What is off limits stays so below the planner; runs that would harm the same are refused)
+from refute.injectors.registry import choose
 from refute.safety._post import Post
 from refute.safety.journal import Journal
 from refute.safety.summon import post_beside, summon
@@ -31,7 +28,7 @@ class Guard:
     Args:
         journal: of this machine, to see what became of a handle where the guardian died.
         post: where the guardian sits; by default beside the journal.
-<<<<<<< HEAD
+        zone: what the guardian must not touch for this run.
 
     Attributes:
         unnoted: what the journal of this machine could not write down.
@@ -40,17 +37,10 @@ class Guard:
 
     resisting = "it is not seen to be gone; the guardian goes on trying"
 
-    def __init__(self, journal: Journal, post: Post | None = None) -> None:
-        """Reach nobody yet."""
-        self.unnoted: tuple[Problem, ...] = ()
-=======
-        zone: what the guardian must not touch for this run.
-    """
-
     def __init__(self, journal: Journal, post: Post | None = None, zone: Zone = NOWHERE) -> None:
         """Reach nobody yet."""
+        self.unnoted: tuple[Problem, ...] = ()
         self._zone = zone
->>>>>>> 65894e8 (What is off limits stays so below the planner; runs that would harm the same are refused)
         self._journal = journal
         self._post = post if post is not None else post_beside(journal)
         self._reader: asyncio.StreamReader | None = None
