@@ -14,6 +14,7 @@ from typing import Self, cast
 from refute.core.arming import Handle, Landing
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError
 from refute.core.link import ADDRESS_VARIABLE, MAX_LINE_BYTES, TOKEN_VARIABLE, Message, decode
+from refute.core.zone import NOWHERE, Zone
 from refute.experiment.peer import Peer, Proof, all_of, peer_of
 
 _HELLO_S = 5.0
@@ -24,10 +25,12 @@ class Link:
 
     Args:
         heard: called with every notice: (peer, message).
+        zone: what no process that joins may touch, whatever it is asked to arm.
     """
 
-    def __init__(self, heard: Callable[[Peer, Message], None]) -> None:
+    def __init__(self, heard: Callable[[Peer, Message], None], zone: Zone = NOWHERE) -> None:
         """Listen to nobody yet."""
+        self._zone = zone
         self._heard = heard
         self._folder = Path(tempfile.mkdtemp(prefix="refute-"))  # mode 0700
         self._token = secrets.token_urlsafe(24)
@@ -155,7 +158,7 @@ class Link:
     async def _armed_with(self, peer: Peer, handles: list[Message], ttl_s: float) -> None:
         peer.armed, peer.refused = True, ""
         try:
-            await peer.grant("arm", ttl_s, handles=handles)
+            await peer.grant("arm", ttl_s, handles=handles, off_limits=self._zone.to_json())
         except RefuteError as error:
             if peer.role == "worker":
                 raise

@@ -126,7 +126,7 @@ class Caller:
             raise refuse("GUARDIAN-STALE", "the guardian applies what it has just prepared, and nothing else", seen=seen)
         return self._ask(
             "arm", handles=[handle.to_json()], experiment=str(message["experiment"]), ttl_s=float(message["ttl_s"]),
-            runner=this_process().to_json(), by=self._name,
+            runner=this_process().to_json(), by=self._name, off_limits=message.get("off_limits", []),
         )  # fmt: skip
 
     def _renew(self, message: Message) -> Message:

@@ -10,6 +10,7 @@ from refute.core.arming import Arming, Handle
 from refute.core.errors import RefuteError
 from refute.core.link import MAX_LINE_BYTES, Message, decode, encode
 from refute.core.system import Place
+from refute.core.zone import NOWHERE, Zone
 from refute.safety.far import CONNECT_S, GONE, address_of, ask_there, checked, unreached
 from refute.safety.guard import Guard, lost
 from refute.safety.identity import Identity
@@ -28,11 +29,12 @@ class FarGuard(Guard):
     Args:
         journal: of this host.
         place: where the component is.
+        zone: what that guardian must not touch for this run.
     """
 
-    def __init__(self, journal: Journal, place: Place) -> None:
+    def __init__(self, journal: Journal, place: Place, zone: Zone = NOWHERE) -> None:
         """Reach nobody yet."""
-        super().__init__(journal)
+        super().__init__(journal, zone=zone)
         self._place = place
         self.resisting = (
             f"the guardian of {place.host} does not say that it is gone; its lease has ended there, and it removes the fault by itself"
@@ -64,7 +66,7 @@ class FarGuard(Guard):
         """
         for handle in handles:
             self._journal.advance(noted(handle), "intended", experiment=experiment)
-            await self._ask("arm", handle=handle.id, experiment=experiment, ttl_s=ttl_s)
+            await self._ask("arm", handle=handle.id, experiment=experiment, ttl_s=ttl_s, off_limits=self._zone.to_json())
             self._journal.advance(noted(handle), "applied")
 
     async def disarm(self, handles: Sequence[Handle]) -> bool:
