@@ -12,6 +12,7 @@ from typing import Any
 
 from refute.campaign.freshness import Aging, Stale, aging_of
 from refute.campaign.search import Search, Tried, search_of
+from refute.core.errors import EXIT_INCONCLUSIVE, refuse
 from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
 from refute.experiment.assess import Look
@@ -118,9 +119,15 @@ def draw_of(intent: Intent, seed: int) -> str:
     Args:
         intent: validated.
         seed: of the run.
+
+    Raises:
+        RefuteError: the cases cannot be read any more (`FILE-UNREADABLE`).
     """
     journeys = {name: journey.share for name, journey in intent.system.journeys.items()}
-    cases = hashlib.sha256(intent.workload.cases.read_bytes()).hexdigest()
+    try:
+        cases = hashlib.sha256(intent.workload.cases.read_bytes()).hexdigest()
+    except OSError as error:
+        raise refuse("FILE-UNREADABLE", "the cases cannot be read any more", exit_code=EXIT_INCONCLUSIVE, seen=str(error)) from None
     return hashlib.sha256(json.dumps([seed, journeys, cases], sort_keys=True).encode()).hexdigest()[:16]
 
 
