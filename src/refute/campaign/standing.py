@@ -20,6 +20,7 @@ from refute.intent import fingerprint
 from refute.learning import Claim, Counts, Seen, combined, mixed, relative_counts
 
 _CERTAIN = 1e-9
+_NEEDED = {"belief", "experiment", "verdict", "n", "breaches", "bound"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,8 @@ def standings(intent: Intent, events: Iterable[Mapping[str, Any]], environment: 
         environment: only evidence from here counts.
         now: seconds since the epoch; the present where None.
     """
-    counted = [event for event in events if event.get("counted") and event.get("environment", "") == environment]
+    told = [event for event in events if event.get("counted") and event.get("environment", "") == environment]
+    counted = [event for event in told if event.keys() >= _NEEDED]  # some ledgers are older than the counts
     aging = aging_of(counted, time.time() if now is None else now)
     by_belief = {name: [event for event in counted if event["belief"] == name] for name in intent.beliefs}
     found: dict[str, Standing] = {}
