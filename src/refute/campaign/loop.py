@@ -14,6 +14,7 @@ from refute.campaign.choosing import choose, is_random
 from refute.campaign.ending import End, allowed_units, enough, fitting, nothing_fits, open_to, unseen_json, unseen_of
 from refute.campaign.past import Past
 from refute.campaign.plan import Proposal, Question, design
+from refute.campaign.spread import MISSING, available, with_others
 from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, RefuteError, worst_exit
 
 State = Literal["started", "resumed", "waiting", "halted", "ended"]
@@ -78,7 +79,7 @@ class Loop:
     def begin(self) -> None:
         """Learn what was left unlearned, and say what may be spent."""
         self.campaign.mend()
-        self.say("resumed" if self.past.runs or self.past.spent_s else "started")
+        self.say("resumed" if self.past.runs or self.past.spent_s else "started", reason="" if available() else MISSING)
         self.campaign.show_plan(self.question())
 
     async def once(self, proposal: Proposal) -> int:
@@ -95,7 +96,8 @@ class Loop:
     def next(self) -> Proposal | End:
         """Return what to run next, or why nothing is."""
         plan, recent = self.campaign.plan(self.question()), self.recent()
-        open_ones = self._in_order(self._allowed_now(open_to(recent, plan.proposals)))
+        told = with_others(self.campaign.intent, self.campaign.standings(), plan.proposals, self.past.budget.risk_price)
+        open_ones = self._in_order(self._allowed_now(open_to(recent, told)))
         earlier = [one for one in self.campaign.campaigns() if one.environment == self.past.environment and one.id != self.past.id]
         number, endless = len(self.past.finished), self.past.mode == "watch"
         end = enough(recent, plan, open_ones, earlier)
