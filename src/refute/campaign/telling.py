@@ -179,7 +179,7 @@ def made_sure(system: str, proposal: Proposal, journal: Journal) -> list[dict[st
     probe(journal.directory)
     return [
         {"name": "intent valid", "ok": True, "reason": ""},
-        {"name": "no other live run", "ok": True, "reason": f"on {system}"},
+        {"name": "no other live run", "ok": True, "reason": f"on {system}, or on what it shares with others"},
         {"name": "ledger and journal writable", "ok": True, "reason": ""},
         {"name": "rollback ready", "ok": True, "reason": rollback_ready(proposal.arming, journal)},
     ]
