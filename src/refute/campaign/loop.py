@@ -16,6 +16,7 @@ from refute.campaign.past import Past
 from refute.campaign.plan import Proposal, Question, design
 from refute.campaign.spread import MISSING, available, with_others
 from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, RefuteError, worst_exit
+from refute.learning import Depth, depth_of
 
 State = Literal["started", "resumed", "waiting", "halted", "ended"]
 
@@ -138,8 +139,12 @@ class Loop:
         self.campaign.record.tell(
             "campaign", campaign=past.id, mode=past.mode, state=state, environment=past.environment, seed=past.seed,
             **past.budget.to_json(), spent_s=past.spent_s, spoiled=past.spoiled, allowed=self._allowed(), runs=len(past.runs),
-            unseen=unseen_json(unseen_of([past])), **{"cause": "", "reason": "", **about},
+            unseen=unseen_json(unseen_of([past])), check=self._check().to_json(), **{"cause": "", "reason": "", **about},
         )  # fmt: skip
+
+    def _check(self) -> Depth:
+        """Return how forecasts did, in this environment and all others: the engine is one."""
+        return depth_of(self.campaign.record.kept("experiment", "forecast", "verdict"))
 
     def _allowed(self) -> float | None:
         allowed = allowed_units(self.campaign.intent, self.past.budget)
