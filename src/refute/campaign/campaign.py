@@ -58,6 +58,13 @@ class Campaign:
         self.record = Record(self.ledger, self.see)
         self.told = Told(self.intent, self.record, self.environment)
 
+    def renewed(self, intent: Intent) -> Campaign:
+        """Return the same campaign on an intent that was read again."""
+        made = Campaign(intent, self.ledger, self.journal, self.see, self.environment, self.seed, self.author, self.results)
+        made.record, made.told.record, made.told.learned = self.record, self.record, self.told.learned
+        made._began = self._began
+        return made
+
     def standings(self) -> dict[str, Standing]:
         """Return where each belief stands now."""
         return standings(self.intent, self.record.kept("learned"), self.environment, self.record.clock())

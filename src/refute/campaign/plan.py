@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from refute.campaign import kin
+from refute.campaign.reasons import reasons
 from refute.campaign.standing import Standing
 from refute.core.arming import Arming, Handle
 from refute.core.errors import Problem, RefuteError
@@ -49,6 +50,7 @@ class Proposal:
         spoiled: units that it is expected to spoil.
         propensity: probability with which it was chosen, once it was.
         random: whether it was drawn at random.
+        others: expected information about other beliefs, by id, as far as it is reckoned with.
     """
 
     beliefs: tuple[Belief, ...]
@@ -66,6 +68,7 @@ class Proposal:
     spoiled: float
     propensity: float = 1.0
     random: bool = False
+    others: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the Proposal of docs/reference/events.md."""
@@ -76,6 +79,7 @@ class Proposal:
             "probability_of_answer": max(one.p_held + one.p_refuted for one in self.answerable.values()),
             "reasons": list(self.reasons), "reach": dict(self.reach),
             "spoiled": self.spoiled, "propensity": self.propensity, "random": self.random,
+            "others": dict(self.others),
         }  # fmt: skip
 
 
@@ -199,7 +203,7 @@ def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
         return Refused(beliefs, "PLAN-WORTHLESS", f"it would teach {max(bits.values()):.3f} bits: the answer is as good as known")
     reckoned = {belief.id: replace(asked[belief.id], standing=kin.informed(intent, belief, standings)) for belief in beliefs}
     bits = {belief.id: reckoned[belief.id].bits(treated[belief.id]) for belief in beliefs}
-    worth = value((_cost(belief), bits[belief.id]) for belief in beliefs)
+    worth = value((cost_of(belief), bits[belief.id]) for belief in beliefs)
     spoiled = max(reckoned[belief.id].p_breach() * chances[belief.id].expected_units for belief in beliefs)
     risk = expected_spend(1.0, spoiled, _allowed_units(intent))
     prices = Prices(risk=question.risk_price)
@@ -211,7 +215,7 @@ def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
         beliefs, aim(intent, beliefs[0], question.seed or 0, asked[beliefs[0].id].magnitude), units, units / intent.workload.rate_per_s,
         bits, chances,
         worth, risk, "its own units" if budget is None else "the error budget", score(worth, risk, prices),
-        _reasons(intent, beliefs, standings, bits), kin.reach(intent, beliefs[0], standings), spoiled,
+        reasons(intent, beliefs, standings, bits), kin.reach(intent, beliefs[0], standings), spoiled,
     )  # fmt: skip
 
 
@@ -284,7 +288,8 @@ def _chances(intent: Intent, belief: Belief, asked: _Asked, treated: int) -> Ans
     return answerable(one.bound, intent.alpha, treated, confidence=asked.confidence)
 
 
-def _cost(belief: Belief) -> float:
+def cost_of(belief: Belief) -> float:
+    """Return the weight of being wrong about a belief."""
     return cost_if_wrong(belief.if_wrong.amount if isinstance(belief.if_wrong, Money) else belief.if_wrong)
 
 
@@ -314,25 +319,6 @@ def _on_the_way(intent: Intent) -> str:
     said = [f"of which the ramp takes about {taken}"] if taken else []
     said += [f"of which one of each `{by}` counts"] if by else []
     return f" ({', '.join(said)})" if said else ""
-
-
-def _reasons(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], bits: Mapping[str, float]) -> tuple[str, ...]:
-    best = max(beliefs, key=lambda belief: bits[belief.id])
-    standing = standings[best.id]
-    reasons = [f"{bits[best.id]:.2f} bits expected on “{best.claim}”"]
-    if best.decides:
-        reasons.append(f"decides: {best.decides}")
-    if len(beliefs) > 1:
-        reasons.append(f"{len(beliefs)} beliefs are tested in one run")
-    if standing.search is not None and standing.search.tried:
-        reasons.append(f"{len(standing.search.tried)} runs at other magnitudes so far: it {standing.search.sentence()}")
-    if standing.stale is not None:
-        reasons += standing.stale.reasons()
-    else:
-        reasons.append("never tested" if standing.state == "untested" else f"last: {standing.state}")
-    if (kindred := kin.reason(intent, best, standings)) is not None:
-        reasons.append(kindred)
-    return tuple(reasons)
 
 
 def show_magnitude(arming: Arming) -> str:

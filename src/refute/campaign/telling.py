@@ -17,7 +17,7 @@ from refute.core.intent import Belief, Intent
 from refute.experiment.assess import Look
 from refute.experiment.design import Experiment
 from refute.experiment.telling import Result
-from refute.learning import Counts, Seen, learned_bits, surprisal_bits, surprise_bits
+from refute.learning import Counts, Seen, depth_of, learned_bits, surprisal_bits, surprise_bits
 from refute.safety.admission import Answer, Asked, admission
 from refute.safety.gates import rollback_ready
 from refute.safety.journal import Journal
@@ -103,10 +103,12 @@ class Told:
 
     def forecast(self, experiment: Experiment, proposal: Proposal, now: Mapping[str, Standing]) -> None:
         """Lock what is expected of each belief: nothing is applied before the ledger has it."""
+        depth = depth_of(self.record.kept("experiment", "forecast", "verdict"))
         beliefs = {
             belief.id: {
                 "confidence": now[belief.id].confidence, "expected_bits": proposal.bits[belief.id],
-                **chances_of(belief, proposal.arming.magnitude, _odds(proposal.answerable[belief.id])),
+                **depth.widened(chances_of(belief, proposal.arming.magnitude, _odds(proposal.answerable[belief.id]))),
+                **({"widened": depth.widening} if depth.widening else {}),
             }
             for belief in experiment.beliefs
         }  # fmt: skip

@@ -300,4 +300,5 @@ def campaign(data: dict[str, Any]) -> str:
     harm = f"{units} units spoiled" if data["allowed"] is None else f"{units} of {number(round(data['allowed'], 1))} units spoiled"
     runs = f"{data['runs']} {'run' if data['runs'] == 1 else 'runs'}"
     reason = f": {clean(data['reason'])}" if data.get("reason") else ""
-    return f"{data['state']}{reason}; {runs}, {time}, {harm}, seed {data['seed']}"
+    check = f"; {clean(data['check']['words'])}" if data["state"] in {"halted", "ended"} and data.get("check") else ""
+    return f"{data['state']}{reason}; {runs}, {time}, {harm}, seed {data['seed']}{check}"

@@ -12,6 +12,7 @@ from refute.learning.claim import (
     surprisal_bits,
     surprise_bits,
 )
+from refute.learning.depth import Depth, depth_of
 from refute.learning.findings import Finding, findings
 from refute.learning.psychometric import Shape
 from refute.learning.relatives import Prediction, Relative, Traits, kinship, predicted
@@ -32,6 +33,7 @@ __all__ = [
     "Counts",
     "CurvePoint",
     "Decay",
+    "Depth",
     "Finding",
     "Interval",
     "PassedOn",
@@ -50,6 +52,7 @@ __all__ = [
     "combined",
     "compare",
     "cost_if_wrong",
+    "depth_of",
     "expected_spend",
     "findings",
     "kinship",
