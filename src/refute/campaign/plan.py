@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from refute.campaign import kin
@@ -19,7 +19,7 @@ from refute.faults.catalogue import catalogue
 from refute.injectors.registry import choose, struck_elsewhere
 from refute.intent.checks.safety import refused_in
 from refute.intent.magnitudes import shown_magnitude
-from refute.learning import Prices, cost_if_wrong, expected_spend, score, value
+from refute.learning import Prices, Resilience, cost_if_wrong, expected_spend, score, value
 from refute.safety.gates import RollbackNeedsGuardian, refusals
 from refute.safety.summon import obstacle
 from refute.stats import Answerability, answerable
@@ -64,6 +64,7 @@ class Proposal:
     reasons: tuple[str, ...]
     reach: Mapping[str, float]
     spoiled: float
+    harm: Mapping[str, float] = field(default_factory=dict)
     propensity: float = 1.0
     random: bool = False
 
@@ -74,7 +75,7 @@ class Proposal:
             "magnitude": show_magnitude(self.arming), "share": self.arming.share, "value": self.value, "bits": dict(self.bits),
             "risk": self.risk, "risk_of": self.risk_of, "score": self.score, "units": self.units, "seconds": self.seconds,
             "probability_of_answer": max(one.p_held + one.p_refuted for one in self.answerable.values()),
-            "reasons": list(self.reasons), "reach": dict(self.reach),
+            "reasons": list(self.reasons), "reach": dict(self.reach), "harm": dict(self.harm),
             "spoiled": self.spoiled, "propensity": self.propensity, "random": self.random,
         }  # fmt: skip
 
@@ -107,14 +108,17 @@ class Plan:
     Attributes:
         proposals: best first.
         refused: the rest.
+        spent: of the error budget so far; None where no budget is stated.
     """
 
     proposals: tuple[Proposal, ...]
     refused: tuple[Refused, ...]
+    spent: Resilience | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the data of a `plan` event."""
-        return {"proposals": [one.to_json() for one in self.proposals], "refusals": [one.to_json() for one in self.refused]}
+        budget = {} if self.spent is None else {"error_budget": self.spent.to_json()}
+        return {"proposals": [one.to_json() for one in self.proposals], "refusals": [one.to_json() for one in self.refused], **budget}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,8 @@ class Question:
         risk_price: λ of the score V / (c₀ + λR).
         magnitude: to try where a threshold is sought, instead of the one that teaches most.
         batch: so many experiments that differ, instead of all; None for all.
+        degraded: targets that were not well with no fault applied, each with why.
+        spent: of the error budget so far; None where nobody has counted.
     """
 
     environment: str = ""
@@ -143,6 +149,8 @@ class Question:
     magnitude: float | None = None
     risk_price: float = Prices().risk
     batch: int | None = None
+    degraded: Mapping[str, str] = field(default_factory=dict)
+    spent: Resilience | None = None
 
 
 def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -> Plan:
@@ -162,7 +170,7 @@ def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -
             continue
         one = _propose(intent, beliefs, standings, question)
         (proposals if isinstance(one, Proposal) else refused).append(one)  # type: ignore[arg-type]
-    return Plan(tuple(sorted(proposals, key=lambda proposal: -proposal.score)), tuple(refused))
+    return Plan(tuple(sorted(proposals, key=lambda proposal: -proposal.score)), tuple(refused), question.spent)
 
 
 def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standing], question: Question) -> Problem | None:
@@ -172,6 +180,10 @@ def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standin
         hand = None if struck_elsewhere(arming) else choose(arming)
     except RefuteError as error:
         return error.problems[0]
+    if arming.component.name in question.degraded:
+        return Problem(
+            "PLAN-DEGRADED", f"{arming.component.name} was not well before the fault: {question.degraded[arming.component.name]}"
+        )
     handles = () if hand is None else (Handle(hand.name, hand.rollback_kind, {}),)  # another host's guardian is asked before the run
     if refused := refusals([RollbackNeedsGuardian(obstacle)], _Planned(handles)):
         return refused[0][1]
@@ -202,16 +214,17 @@ def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
     worth = value((_cost(belief), bits[belief.id]) for belief in beliefs)
     spoiled = max(reckoned[belief.id].p_breach() * chances[belief.id].expected_units for belief in beliefs)
     risk = expected_spend(1.0, spoiled, _allowed_units(intent))
-    prices = Prices(risk=question.risk_price)
-    budget = intent.blast_radius.error_budget
-    if budget is not None and risk > budget.spend:
-        seen = f"it is expected to spend {show_share(risk)} of the error budget; {show_share(budget.spend)} may be spent"
+    prices, harm = Prices(risk=question.risk_price), kin.harm(intent, beliefs[0], standings)
+    budget, spent = intent.blast_radius.error_budget, question.spent
+    if budget is not None and risk > (budget.spend if spent is None else spent.left):
+        of = f"; {show_share(spent.spent)} are spent" if spent is not None and spent.spent else ""
+        seen = f"it is expected to spend {show_share(risk)} of the error budget; {show_share(budget.spend)} may be spent{of}"
         return Refused(beliefs, "PLAN-BUDGET", seen)
     return Proposal(
         beliefs, aim(intent, beliefs[0], question.seed or 0, asked[beliefs[0].id].magnitude), units, units / intent.workload.rate_per_s,
         bits, chances,
         worth, risk, "its own units" if budget is None else "the error budget", score(worth, risk, prices),
-        _reasons(intent, beliefs, standings, bits), kin.reach(intent, beliefs[0], standings), spoiled,
+        _reasons(intent, beliefs, standings, bits), kin.reach(intent, harm), spoiled, harm,
     )  # fmt: skip
 
 

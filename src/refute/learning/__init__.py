@@ -15,6 +15,7 @@ from refute.learning.claim import (
 from refute.learning.findings import Finding, findings
 from refute.learning.psychometric import Shape
 from refute.learning.relatives import Prediction, Relative, Traits, kinship, predicted
+from refute.learning.resilience import Resilience, resilience
 from refute.learning.runs import Seen, combined
 from refute.learning.staleness import Decay, Repeat, learn_decay, mixed, overlaps
 from refute.learning.threshold import CAREFUL, CurvePoint, Interval, Threshold, prior_of
@@ -39,6 +40,7 @@ __all__ = [
     "Prices",
     "Relative",
     "Repeat",
+    "Resilience",
     "Scored",
     "Seen",
     "Shape",
@@ -64,6 +66,7 @@ __all__ = [
     "prior_of",
     "relative_counts",
     "reliability_table",
+    "resilience",
     "score",
     "surprisal_bits",
     "surprise_bits",
