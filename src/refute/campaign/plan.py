@@ -164,13 +164,20 @@ def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -
     proposals: list[Proposal] = []
     refused: list[Refused] = []
     for beliefs in together(list(intent.beliefs.values())):
-        barred = _barred(intent, beliefs, [standings[belief.id] for belief in beliefs], question)
+        mine = [standings[belief.id] for belief in beliefs]
+        barred = _degraded(beliefs[0].when.target, question) or _barred(intent, beliefs, mine, question)
         if barred is not None:
             refused.append(Refused(beliefs, barred.code, barred.what))
             continue
         one = _propose(intent, beliefs, standings, question)
         (proposals if isinstance(one, Proposal) else refused).append(one)  # type: ignore[arg-type]
     return Plan(tuple(sorted(proposals, key=lambda proposal: -proposal.score)), tuple(refused), question.spent)
+
+
+def _degraded(target: str, question: Question) -> Problem | None:
+    """Return why nothing is to be learned from a target: it was sick with no fault applied."""
+    why = question.degraded.get(target)
+    return None if why is None else Problem("PLAN-DEGRADED", f"{target} was not well before the fault: {why}")
 
 
 def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standing], question: Question) -> Problem | None:
@@ -180,10 +187,6 @@ def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standin
         hand = None if struck_elsewhere(arming) else choose(arming)
     except RefuteError as error:
         return error.problems[0]
-    if arming.component.name in question.degraded:
-        return Problem(
-            "PLAN-DEGRADED", f"{arming.component.name} was not well before the fault: {question.degraded[arming.component.name]}"
-        )
     handles = () if hand is None else (Handle(hand.name, hand.rollback_kind, {}),)  # another host's guardian is asked before the run
     if refused := refusals([RollbackNeedsGuardian(obstacle)], _Planned(handles)):
         return refused[0][1]
