@@ -61,7 +61,7 @@ class Campaign:
 
     def standings(self) -> dict[str, Standing]:
         """Return where each belief stands now."""
-        return standings(self.intent, self.record.kept("learned"), self.environment)
+        return standings(self.intent, self.record.kept("learned"), self.environment, self.record.clock())
 
     def campaigns(self) -> list[Past]:
         """Return the campaigns with a budget that the ledger knows, oldest first."""

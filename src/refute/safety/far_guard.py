@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from refute.core.arming import Arming, Handle
 from refute.core.errors import RefuteError
-from refute.core.link import MAX_LINE_BYTES
+from refute.core.link import MAX_LINE_BYTES, Message, decode, encode
 from refute.core.system import Place
 from refute.core.zone import NOWHERE, Zone
-from refute.safety.far import CONNECT_S, GONE, address_of, ask_there, unreached
-from refute.safety.guard import Guard
+from refute.safety.far import CONNECT_S, GONE, address_of, ask_there, checked, unreached
+from refute.safety.guard import Guard, lost
 from refute.safety.identity import Identity
 from refute.safety.journal import Journal, State
 
@@ -98,14 +98,43 @@ class FarGuard(Guard):
         return not left
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        guardian = self._place.guardian
-        await asyncio.to_thread(ask_there, guardian, "hello")  # says what is wrong where something is
-        host, port = address_of(guardian)
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                return await asyncio.open_connection(host, port, ssl=Identity().client(), server_hostname=host, limit=MAX_LINE_BYTES)
-        except (OSError, TimeoutError) as error:
-            raise unreached(guardian, error) from None
+        return await open_there(self._place.guardian)
+
+
+async def open_there(guardian: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the guardian of another host.
+
+    Args:
+        guardian: `tls://HOST:PORT`.
+
+    Raises:
+        RefuteError: as `ask_there`.
+    """
+    await asyncio.to_thread(ask_there, guardian, "hello")  # says what is wrong where something is
+    host, port = address_of(guardian)
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            return await asyncio.open_connection(host, port, ssl=Identity().client(), server_hostname=host, limit=MAX_LINE_BYTES)
+    except (OSError, TimeoutError) as error:
+        raise unreached(guardian, error) from None
+
+
+async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: Message) -> Message:
+    """Ask over a connection that nobody else uses, and return the answer.
+
+    Args:
+        reader: of the connection.
+        writer: of the connection.
+        message: with its `id`.
+
+    Raises:
+        RefuteError: it was refused, or the connection broke (`GUARDIAN-LOST`).
+    """
+    try:
+        writer.write(encode(message))
+        return checked(decode(await reader.readuntil()))
+    except (OSError, ValueError, EOFError) as error:
+        raise lost(f"{message['op']}: {type(error).__name__}") from None
 
 
 def noted(handle: Handle) -> Handle:
