@@ -46,15 +46,16 @@ def test_a_ramp_stays_where_a_stop_condition_is_near(tiny):
 
 def test_units_of_one_user_share_an_arm_and_nobody_is_named(tiny):
     cases = [json.loads(line) for line in (tiny.folder / "cases.jsonl").read_text().splitlines()]
-    many = [{**case, "id": f"{case['id']}-{at}", "tenant": f"canary-tenant-{at % 120}"} for at in range(240) for case in cases[:1]]
+    many = [{**case, "id": f"{case['id']}-{at}", "tenant": f"canary-tenant-{at % 200}"} for at in range(400) for case in cases[:1]]
     (tiny.folder / "cases.jsonl").write_text("\n".join(map(json.dumps, many)))
     tiny.edit("cohort: 50%", "cohort: 50%, cohort_by: tenant")
+    tiny.edit("units: 400", "units: 80")
     code, lines, _ = tiny.refute("run", "--json")
     assert code == 3
     assert "one of each `tenant` counts" in next(line for line in lines if line["event"] == "plan")["refusals"][0]["reason"], (
         "too few users to answer are told before anything runs"
     )
-    tiny.edit("units: 400", "units: 900")
+    tiny.edit("units: 80", "units: 900")
     _, lines, _ = tiny.refute("run", "--json", "--seed", "3")
     arms = defaultdict(set)
     for one in outcomes_of(lines):

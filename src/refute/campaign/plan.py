@@ -318,6 +318,9 @@ def _too_small(intent: Intent, beliefs: tuple[Belief, ...], chances: Mapping[str
     ]
     if not needed:
         return "no number of units within reach would answer it"
+    if by := intent.blast_radius.audience.by:
+        users = min(one.smallest_n for one in chances.values() if one.smallest_n is not None)
+        return f"too small to answer with {planned_units(intent)} units, of which one of each `{by}` counts; it needs {users} in treatment"
     return (
         f"too small to answer with {planned_units(intent)} units{_on_the_way(intent)}; the smallest that would do is about "
         f"{round(min(needed))} (blast_radius)"
@@ -325,11 +328,9 @@ def _too_small(intent: Intent, beliefs: tuple[Belief, ...], chances: Mapping[str
 
 
 def _on_the_way(intent: Intent) -> str:
-    """Say how many units a ramp takes before its last step, and that users count once; "" where neither is so."""
-    taken, by = round(ramp_units(intent, 1.0)), intent.blast_radius.audience.by
-    said = [f"of which the ramp takes about {taken}"] if taken else []
-    said += [f"of which one of each `{by}` counts"] if by else []
-    return f" ({', '.join(said)})" if said else ""
+    """Say how many units a ramp takes before its last step; "" where there is none."""
+    taken = round(ramp_units(intent, 1.0))
+    return f" (of which the ramp takes about {taken})" if taken else ""
 
 
 def _reasons(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], bits: Mapping[str, float]) -> tuple[str, ...]:
