@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from refute.campaign.batch import batch
+from refute.campaign.harmed import spent, tell_blast
 from refute.campaign.mending import mend
 from refute.campaign.past import READ, Past, pasts
 from refute.campaign.plan import Plan, Proposal, Question, ask, design
@@ -75,7 +76,9 @@ class Campaign:
 
     def plan(self, question: Question | None = None) -> Plan:
         """Rank what could be run now; the environment is the campaign's, and so is the seed where none is asked for."""
-        asked = replace(question or Question(), environment=self.environment)
+        sick = {result.experiment.arming.component.name: result.sick for result in self.results if result.sick}
+        budget = spent(self.intent, self.record.kept("blast"), self.environment)
+        asked = replace(question or Question(), environment=self.environment, degraded=sick, spent=budget)
         if asked.seed is None:
             asked = replace(asked, seed=self.seed + len(self.results))
         plan = ask(self.intent, self.standings(), asked)
@@ -227,6 +230,7 @@ class Campaign:
             log = self.ledger.path.parent / "worker.log"
             result = await Run(experiment, self.record.take, self.journal, log, lambda: abort_requested(marker)).run()
         self.results.append(result)
+        tell_blast(self.record, self.intent, result, proposal, self.environment)
         for belief in experiment.beliefs:
             self.told.what_was_learned(result, belief, now[belief.id])
         return result

@@ -60,13 +60,18 @@ def reason(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) ->
     return f"{relatives} did {better} than stated: {show_share(said.confidence)} expected here, {show_share(stated)} stated"
 
 
-def reach(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> dict[str, float]:
-    """Return the probability that the fault of a belief harms each journey; journeys that it cannot reach are left out."""
+def harm(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> dict[str, float]:
+    """Return the probability that the fault of a belief harms each component; those that it cannot reach are left out."""
     passed_on = PassedOn()
     for other in intent.beliefs.values():
         if standings[other.id].tested:
             passed_on.see(other.when.target, 1 - standings[other.id].confidence)
-    return predicted_journeys(intent.system, predicted_harm(intent.system, belief.when.target, passed_on))
+    return predicted_harm(intent.system, belief.when.target, passed_on)
+
+
+def reach(intent: Intent, components: Mapping[str, float]) -> dict[str, float]:
+    """Return the probability that each journey is harmed, from that of the components."""
+    return predicted_journeys(intent.system, components)
 
 
 def traits(intent: Intent, belief: Belief) -> Traits:

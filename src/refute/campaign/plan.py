@@ -20,7 +20,7 @@ from refute.faults.catalogue import catalogue
 from refute.injectors.registry import choose, struck_elsewhere
 from refute.intent.checks.safety import refused_in
 from refute.intent.magnitudes import shown_magnitude
-from refute.learning import Prices, cost_if_wrong, expected_spend, score, value
+from refute.learning import Prices, Resilience, cost_if_wrong, expected_spend, score, value
 from refute.safety.gates import RollbackNeedsGuardian, refusals
 from refute.safety.summon import obstacle
 from refute.stats import Answerability, answerable
@@ -66,6 +66,7 @@ class Proposal:
     reasons: tuple[str, ...]
     reach: Mapping[str, float]
     spoiled: float
+    harm: Mapping[str, float] = field(default_factory=dict)
     propensity: float = 1.0
     random: bool = False
     others: Mapping[str, float] = field(default_factory=dict)
@@ -77,7 +78,7 @@ class Proposal:
             "magnitude": show_magnitude(self.arming), "share": self.arming.share, "value": self.value, "bits": dict(self.bits),
             "risk": self.risk, "risk_of": self.risk_of, "score": self.score, "units": self.units, "seconds": self.seconds,
             "probability_of_answer": max(one.p_held + one.p_refuted for one in self.answerable.values()),
-            "reasons": list(self.reasons), "reach": dict(self.reach),
+            "reasons": list(self.reasons), "reach": dict(self.reach), "harm": dict(self.harm),
             "spoiled": self.spoiled, "propensity": self.propensity, "random": self.random,
             "others": dict(self.others),
         }  # fmt: skip
@@ -111,14 +112,17 @@ class Plan:
     Attributes:
         proposals: best first.
         refused: the rest.
+        spent: of the error budget so far; None where no budget is stated.
     """
 
     proposals: tuple[Proposal, ...]
     refused: tuple[Refused, ...]
+    spent: Resilience | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the data of a `plan` event."""
-        return {"proposals": [one.to_json() for one in self.proposals], "refusals": [one.to_json() for one in self.refused]}
+        budget = {} if self.spent is None else {"error_budget": self.spent.to_json()}
+        return {"proposals": [one.to_json() for one in self.proposals], "refusals": [one.to_json() for one in self.refused], **budget}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,8 @@ class Question:
         risk_price: λ of the score V / (c₀ + λR).
         magnitude: to try where a threshold is sought, instead of the one that teaches most.
         batch: so many experiments that differ, instead of all; None for all.
+        degraded: targets that were not well with no fault applied, each with why.
+        spent: of the error budget so far; None where nobody has counted.
     """
 
     environment: str = ""
@@ -147,6 +153,8 @@ class Question:
     magnitude: float | None = None
     risk_price: float = Prices().risk
     batch: int | None = None
+    degraded: Mapping[str, str] = field(default_factory=dict)
+    spent: Resilience | None = None
 
 
 def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -> Plan:
@@ -160,13 +168,20 @@ def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -
     proposals: list[Proposal] = []
     refused: list[Refused] = []
     for beliefs in together(list(intent.beliefs.values())):
-        barred = _barred(intent, beliefs, [standings[belief.id] for belief in beliefs], question)
+        mine = [standings[belief.id] for belief in beliefs]
+        barred = _degraded(beliefs[0].when.target, question) or _barred(intent, beliefs, mine, question)
         if barred is not None:
             refused.append(Refused(beliefs, barred.code, barred.what))
             continue
         one = _propose(intent, beliefs, standings, question)
         (proposals if isinstance(one, Proposal) else refused).append(one)  # type: ignore[arg-type]
-    return Plan(tuple(sorted(proposals, key=lambda proposal: -proposal.score)), tuple(refused))
+    return Plan(tuple(sorted(proposals, key=lambda proposal: -proposal.score)), tuple(refused), question.spent)
+
+
+def _degraded(target: str, question: Question) -> Problem | None:
+    """Return why nothing is to be learned from a target: it was sick with no fault applied."""
+    why = question.degraded.get(target)
+    return None if why is None else Problem("PLAN-DEGRADED", f"{target} was not well before the fault: {why}")
 
 
 def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standing], question: Question) -> Problem | None:
@@ -206,16 +221,17 @@ def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
     worth = value((cost_of(belief), bits[belief.id]) for belief in beliefs)
     spoiled = max(reckoned[belief.id].p_breach() * chances[belief.id].expected_units for belief in beliefs)
     risk = expected_spend(1.0, spoiled, _allowed_units(intent))
-    prices = Prices(risk=question.risk_price)
-    budget = intent.blast_radius.error_budget
-    if budget is not None and risk > budget.spend:
-        seen = f"it is expected to spend {show_share(risk)} of the error budget; {show_share(budget.spend)} may be spent"
+    prices, harm = Prices(risk=question.risk_price), kin.harm(intent, beliefs[0], standings)
+    budget, spent = intent.blast_radius.error_budget, question.spent
+    if budget is not None and risk > (budget.spend if spent is None else spent.left):
+        of = f"; {show_share(spent.spent)} are spent" if spent is not None and spent.spent else ""
+        seen = f"it is expected to spend {show_share(risk)} of the error budget; {show_share(budget.spend)} may be spent{of}"
         return Refused(beliefs, "PLAN-BUDGET", seen)
     return Proposal(
         beliefs, aim(intent, beliefs[0], question.seed or 0, asked[beliefs[0].id].magnitude), units, units / intent.workload.rate_per_s,
         bits, chances,
         worth, risk, "its own units" if budget is None else "the error budget", score(worth, risk, prices),
-        reasons(intent, beliefs, standings, bits), kin.reach(intent, beliefs[0], standings), spoiled,
+        reasons(intent, beliefs, standings, bits), kin.reach(intent, harm), spoiled, harm,
     )  # fmt: skip
 
 
@@ -307,6 +323,9 @@ def _too_small(intent: Intent, beliefs: tuple[Belief, ...], chances: Mapping[str
     ]
     if not needed:
         return "no number of units within reach would answer it"
+    if by := intent.blast_radius.audience.by:
+        users = min(one.smallest_n for one in chances.values() if one.smallest_n is not None)
+        return f"too small to answer with {planned_units(intent)} units, of which one of each `{by}` counts; it needs {users} in treatment"
     return (
         f"too small to answer with {planned_units(intent)} units{_on_the_way(intent)}; the smallest that would do is about "
         f"{round(min(needed))} (blast_radius)"
@@ -314,11 +333,9 @@ def _too_small(intent: Intent, beliefs: tuple[Belief, ...], chances: Mapping[str
 
 
 def _on_the_way(intent: Intent) -> str:
-    """Say how many units a ramp takes before its last step, and that users count once; "" where neither is so."""
-    taken, by = round(ramp_units(intent, 1.0)), intent.blast_radius.audience.by
-    said = [f"of which the ramp takes about {taken}"] if taken else []
-    said += [f"of which one of each `{by}` counts"] if by else []
-    return f" ({', '.join(said)})" if said else ""
+    """Say how many units a ramp takes before its last step; "" where there is none."""
+    taken = round(ramp_units(intent, 1.0))
+    return f" (of which the ramp takes about {taken})" if taken else ""
 
 
 def show_magnitude(arming: Arming) -> str:

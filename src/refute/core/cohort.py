@@ -62,6 +62,11 @@ class Seal:
         return hmac.new(self._key, f"{arm}\x1f{key}".encode(), "sha256").hexdigest()[:_DIGITS]
 
 
+def carries_unit(baggage: str) -> bool:
+    """Say whether a baggage header has members that carry a unit, whoever wrote them."""
+    return any(member.startswith(_PREFIX) for member in _members(baggage))
+
+
 def without_unit(baggage: str) -> str:
     """Return a baggage header without the members that carry a unit."""
     return ",".join(member for member in _members(baggage) if not member.startswith(_PREFIX))

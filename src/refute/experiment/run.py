@@ -18,6 +18,7 @@ from refute.experiment.armament import to_the_end
 from refute.experiment.assess import Assessor, Look, Verdict, about_threshold, assessor, judge
 from refute.experiment.design import Experiment
 from refute.experiment.guarded import armament_of
+from refute.experiment.harm import harm_of
 from refute.experiment.peer import Proof
 from refute.experiment.proof import landing_faults, nothing_eligible, sick
 from refute.experiment.ramp import Ramp
@@ -105,6 +106,7 @@ class Run:
             self._end_early([str(error)])
             return
         lost = await self._inject(assessors, stops)
+        self._count_harm(baseline)
         if not lost and self._result.rolled_back:
             await self._recover()
         self._decide(lost)
@@ -167,6 +169,12 @@ class Run:
         if self._tape is not None and self._tape.phase == "inject":
             self._telling.ended(self._tape, lost)
         return lost
+
+    def _count_harm(self, baseline: Tape) -> None:
+        """Take down what became of each journey, where the fault was there at all."""
+        tape, ratios = self._tape, {name for name, one in self._intent.indicators.items() if one.kind == "ratio"}
+        if tape is not None and tape.phase == "inject" and self._result.landing.injected:
+            self._result.harm = harm_of(tape.slots(), baseline.outcomes, ratios, self._intent.alpha)
 
     async def _climb(self, ramp: Ramp, tape: Tape) -> None:
         """Begin the next step of the ramp where this one has shown that it may."""
@@ -312,6 +320,7 @@ class Run:
     def _end_early(self, reasons: list[str]) -> None:
         """Say of each belief why nothing was injected: the system was sick, or a stop condition had fired."""
         if self._breach is None:
+            self._result.sick = "; ".join(reasons)
             self._void(reasons)
             return
         for belief in self._experiment.beliefs:

@@ -25,6 +25,7 @@ from refute.core.intent import Belief
 from refute.experiment.armament import Rollback
 from refute.experiment.assess import Look, Verdict
 from refute.experiment.design import Experiment
+from refute.experiment.harm import Harm
 from refute.experiment.proof import landing_faults
 from refute.experiment.tape import Tape
 from refute.safety.stops import Breach
@@ -53,6 +54,8 @@ class Result:
         cost: totals by name over all phases.
         units: that ended, over all phases.
         versions: of what the workload ran on.
+        harm: by journey; empty where nothing was injected.
+        sick: why the system was not well with no fault applied, "" where it was.
     """
 
     experiment: Experiment
@@ -68,6 +71,8 @@ class Result:
     cost: dict[str, float] = field(default_factory=dict)
     units: int = 0
     versions: dict[str, str] = field(default_factory=dict)
+    harm: dict[str, Harm] = field(default_factory=dict)
+    sick: str = ""
 
     def decided(self) -> list[Belief]:
         """Return the beliefs that got a verdict."""

@@ -44,9 +44,16 @@ def account(events: list[Record], intent: Record) -> Record:
         "cohorts": _cohorts(injected),
         "latency": _latency(injected),
         "journeys": _journeys(injected, read, intent),
+        "blast": _blast(events),
         "effects": _effects(_last(events, "landing"), injected),
         "rerun": f"refute rerun {first['experiment']}",
     }
+
+
+def _blast(events: list[Record]) -> Record:
+    """Return what was predicted and what was harmed, as rows, and how good the prediction was; empty where nobody counted."""
+    found = _last(events, "blast")
+    return {"rows": [list(row) for row in words.blast_rows(found)], "note": words.blast(found)} if found else {}
 
 
 def _last(events: list[Record], kind: str) -> Record:
@@ -145,7 +152,7 @@ def _settings(first: Record, intent: Record, verdicts: list[Record]) -> list[lis
     versions: Record = first.get("versions") or next((verdict["versions"] for verdict in verdicts if verdict.get("versions")), {})
     rows = [
         ["fault", words.strike(first)],
-        ["cohort", f"{words.percent(first.get('cohort'))} of units in treatment"],
+        ["cohort", f"{words.exposed(first)} in treatment" if first.get("cohort") is not None else ""],
         ["planned", words.cost(first)],
         ["error rate a side", words.percent(first.get("alpha"))],
         ["seed", str(first.get("seed", ""))],

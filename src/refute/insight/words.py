@@ -120,6 +120,44 @@ def exposed(data: dict[str, Any]) -> str:
     return f"{steps} of {'units' if not data.get('cohort_by') else 'units by ' + clean(data['cohort_by'])}"
 
 
+def reach(data: dict[str, Any]) -> str:
+    """Say what a proposal is predicted to harm; "" where nothing is."""
+    chances = [f"{clean(name)} {percent(chance)}" for name, chance in (data.get("reach") or {}).items()]
+    parts = [f"{clean(name)} {percent(chance)}" for name, chance in (data.get("harm") or {}).items() if name != data["target"]]
+    return f"predicted harm: {', '.join([*chances, *(f'component {part}' for part in parts)])}" if chances or parts else ""
+
+
+def error_budget(data: dict[str, Any]) -> str:
+    """Say what experiments have spent of the error budget, and may still spend."""
+    spent = f"{percent(data['spent'])} of the error budget spent by experiments ({percent(data['low'])} to {percent(data['high'])})"
+    return f"{spent}; {percent(data['left'])} may still be ({percent(data['left_low'])} to {percent(data['left_high'])})"
+
+
+def blast_rows(data: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return what was predicted and what happened, by journey and component: name, predicted, actual."""
+    predicted, actual = data["predicted"], data["actual"]
+    rows = [
+        (name or "all units", percent(predicted["journeys"].get(name, 0.0)), _harm(found)) for name, found in actual["journeys"].items()
+    ]
+    rows += [
+        (f"component {name}", percent(predicted["components"].get(name, 0.0)), "harmed" if hit else "not harmed")
+        for name, hit in actual["components"].items()
+    ]
+    return [(clean(name), chance, what) for name, chance, what in rows]
+
+
+def _harm(found: dict[str, Any]) -> str:
+    rates = [f"{one['bad']} of {one['units']}" for one in (found["treatment"], found["control"])]
+    units = f"{found['spoiled']:.1f} units ({found['low']:.1f} to {found['high']:.1f})"
+    return f"{'harmed' if found['harmed'] else 'no harm seen'}: {rates[0]} bad, control {rates[1]}; {units} spoiled"
+
+
+def blast(data: dict[str, Any]) -> str:
+    """Say how well the blast radius was predicted."""
+    surprises = f"; surprises: {', '.join(map(clean, data['surprises']))}" if data["surprises"] else "; no surprises"
+    return f"Brier score of the prediction {data['brier']:.2f}{surprises}"
+
+
 def answerable(data: dict[str, Any]) -> str:
     """Return how likely one belief's run is to end with an answer."""
     usually = f", usually after {number(round(data['expected_units']))} units" if data.get("expected_units") else ""

@@ -3,7 +3,8 @@
     app.add_middleware(CohortMiddleware)      # Starlette, FastAPI
     app = CohortMiddleware(app)               # any other
 
-Without a link in the environment, that is everywhere but in a process that a run has started, it does nothing.
+Without a link in the environment, that is everywhere but in a process that a run has started, it only takes away what outsiders sent
+under the names that carry a unit.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from refute.core.cohort import HEADER, without_unit
+from refute.core.cohort import HEADER, carries_unit, without_unit
 from refute.core.context import current_unit
 from refute.injectors.ingress import ingress
 
@@ -42,12 +43,12 @@ class CohortMiddleware:
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         """Pass a request on."""
-        if self._ingress is None or scope["type"] != "http":
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         baggage = _baggage(scope["headers"])
-        unit = self._ingress.unit(baggage)
-        if unit is None and baggage:
+        unit = self._ingress.unit(baggage) if self._ingress is not None else None
+        if unit is None and carries_unit(baggage):
             scope = {**scope, "headers": _stripped(scope["headers"])}
         before = current_unit.set(unit)
         try:

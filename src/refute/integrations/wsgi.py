@@ -3,7 +3,8 @@
     app.wsgi_app = CohortMiddleware(app.wsgi_app)      # Flask
     application = CohortMiddleware(application)        # any other
 
-Without a link in the environment, that is everywhere but in a process that a run has started, it does nothing.
+Without a link in the environment, that is everywhere but in a process that a run has started, it only takes away what outsiders sent
+under the names that carry a unit.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, copy_context
 from typing import Any
 
-from refute.core.cohort import without_unit
+from refute.core.cohort import carries_unit, without_unit
 from refute.core.context import current_unit
 from refute.injectors.ingress import ingress
 
@@ -40,11 +41,9 @@ class CohortMiddleware:
     def __call__(self, environ: _Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Pass a request on."""
         baggage = environ.get(_BAGGAGE, "")
-        if self._ingress is None or not baggage:
-            return self._app(environ, start_response)
-        unit = self._ingress.unit(baggage)
+        unit = self._ingress.unit(baggage) if self._ingress is not None else None
         if unit is None:
-            return self._app(_stripped(environ), start_response)
+            return self._app(_stripped(environ) if carries_unit(baggage) else environ, start_response)
         context = copy_context()
         context.run(current_unit.set, unit)
         return _Body(context.run(self._app, environ, start_response), context)

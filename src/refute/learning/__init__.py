@@ -16,6 +16,7 @@ from refute.learning.depth import Depth, depth_of
 from refute.learning.findings import Finding, findings
 from refute.learning.psychometric import Shape
 from refute.learning.relatives import Prediction, Relative, Traits, kinship, predicted
+from refute.learning.resilience import Resilience, resilience
 from refute.learning.runs import Seen, combined
 from refute.learning.staleness import Decay, Repeat, learn_decay, mixed, overlaps
 from refute.learning.threshold import CAREFUL, CurvePoint, Interval, Threshold, prior_of
@@ -41,6 +42,7 @@ __all__ = [
     "Prices",
     "Relative",
     "Repeat",
+    "Resilience",
     "Scored",
     "Seen",
     "Shape",
@@ -67,6 +69,7 @@ __all__ = [
     "prior_of",
     "relative_counts",
     "reliability_table",
+    "resilience",
     "score",
     "surprisal_bits",
     "surprise_bits",
