@@ -114,10 +114,15 @@ def _guardian(found: dict[str, Any] | None) -> Check:
     if "runs" not in found:
         return Check("guardian", False, f"{name} does not answer", f"kill -9 {found['pid']}, then: refute recover")
     second = f", and process {found['understudy']} to take over" if found["understudy"] else ""
-    guarded = ", ".join(f"experiment {run['experiment']}, lease {run['lease_s']:.1f} s" for run in found["runs"]) or "nothing"
+    guarded = ", ".join(map(_guarded_run, found["runs"])) or "nothing"
     resisting = "; ".join(f"handle {one['handle']} resists after {one['attempts']} attempts: {one['reason']}" for one in found["mending"])
     seen = f"{name}{second}; guards {guarded}{'; ' if resisting else ''}{resisting}"
     return Check("guardian", not resisting, seen, "mend the cause; it tries again by itself" if resisting else "")
+
+
+def _guarded_run(run: dict[str, Any]) -> str:
+    caller = f" of {run['by']}, on another host" if run.get("by") else ""
+    return f"experiment {run['experiment']}{caller}, lease {run['lease_s']:.1f} s"
 
 
 def _live(journal: Journal) -> tuple[list[dict[str, Any]], list[str]]:
