@@ -136,7 +136,8 @@ class Link:
         peer.armed, peer.refused = True, ""
         try:
             handles, ttl_s = self._armed
-            await peer.grant("arm", ttl_s, handles=handles)
+            mine = [handle for handle in handles if peer.role != "proxy" or handle["injector"] == "proxy"]
+            await peer.grant("arm", ttl_s, handles=mine)
         except RefuteError as error:
             if peer.role == "worker":
                 raise

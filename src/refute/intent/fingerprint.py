@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def fingerprint(intent: Intent, belief: Belief) -> dict[str, str]:
         RefuteError: a path does not exist (`DEPENDS-MISSING`) or cannot be read (`FILE-UNREADABLE`).
     """
     found = {name: _content(intent.folder, name, belief.where) for name in belief.depends_on}
-    target = intent.system.components[belief.when.target]
+    targets = [intent.system.components[name] for name in belief.when.targets]
     workload = asdict(intent.workload)
     del workload["cases"]
     parts: dict[str, Any] = {
@@ -42,23 +43,21 @@ def fingerprint(intent: Intent, belief: Belief) -> dict[str, str]:
         "indicator": asdict(intent.indicators[belief.then.indicator]),
         "criterion": [belief.then.text, belief.among],
         "fault": _stated(belief.when),
-        "component": target.to_json(),
-        "graph": _graph(intent.system, target.name),
+        "component": targets[0].to_json() if len(targets) == 1 else [target.to_json() for target in targets],
+        "graph": _graph(intent.system, belief.when.targets),
     }
     found |= {name: _digest(json.dumps(part, sort_keys=True).encode()) for name, part in parts.items()}
     return found | {"cases": _hash_path(intent.workload.cases, belief.where)}
 
 
 def _stated(when: When) -> dict[str, Any]:
-    """Return the fault as stated; a turn only where there is one, as beliefs of before had none."""
-    stated = asdict(when)
-    if not when.turn:
-        del stated["turn"]
-    return stated
+    """Return the fault as stated; a turn and further faults only where there are any, as beliefs of before had none."""
+    stated = asdict(when) | {"also": [_stated(one) for one in when.also]}
+    return {name: value for name, value in stated.items() if name not in {"turn", "also"} or value}
 
 
-def _graph(system: System, target: str) -> list[list[Any]]:
-    around = ancestors(system, target) | reachable(system, target)
+def _graph(system: System, targets: Iterable[str]) -> list[list[Any]]:
+    around = {name for target in targets for name in ancestors(system, target) | reachable(system, target)}
     return [[name, system.components[name].kind, sorted(system.components[name].calls)] for name in sorted(around)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
 
 from refute.core.system import ComponentKind, Hazard
 from refute.intent.values import (
@@ -268,12 +268,21 @@ class WhenShape(Part):
     uncontrolled: bool = Field(default=False, description="Agreed: the fault strikes the whole component, so every unit sees it.")
 
 
+ONE, SEVERAL = "<one>", "<several>"
+"""What pydantic calls the two forms of `when` on the way to a mistake."""
+
+Faults = Annotated[
+    Annotated[WhenShape, Tag(ONE)] | Annotated[list[WhenShape], Field(min_length=1), Tag(SEVERAL)],
+    Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE),
+]
+
+
 class BeliefShape(Part):
     """A falsifiable hypothesis with what hangs on it."""
 
     id: Name = Field(description="Unique within the intent.")
     claim: Text = Field(description="The belief in words.")
-    when: WhenShape = Field(description="The fault.")
+    when: Faults = Field(description="The fault; or a list of faults that strike at once, each drawn by itself.")
     then: CriterionText = Field(description="What must hold: [journey.]indicator [pNN|mean] (>= | <= | worse by <=) value.")
     among: Literal["eligible", "faulted"] = Field(default="eligible", description="Which treatment units the criterion covers.")
     confidence: Confidence = Field(description="Probability that the claim is true, as you see it now.")
@@ -281,6 +290,11 @@ class BeliefShape(Part):
     if_wrong: StakeOrMoney = Field(default="medium", description="What it costs if wrong: low, medium, high, severe or an amount of money.")
     owner: Text | None = Field(default=None, description="Who answers for it; the system's owner where not stated.")
     depends_on: list[Text] = Field(default=[], description="Files, folders and names that make the answer stale when they change.")
+
+    @property
+    def faults(self) -> tuple[WhenShape, ...]:
+        """Each fault, in the order of the file."""
+        return (self.when,) if isinstance(self.when, WhenShape) else tuple(self.when)
 
 
 class VerdictShape(Part):

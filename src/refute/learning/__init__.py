@@ -14,7 +14,7 @@ from refute.learning.claim import (
 )
 from refute.learning.findings import Finding, findings
 from refute.learning.psychometric import Shape
-from refute.learning.relatives import Prediction, Relative, Traits, kinship, predicted
+from refute.learning.relatives import Prediction, Relative, Traits, kinship, kinship_of_several, predicted
 from refute.learning.runs import Seen, combined
 from refute.learning.staleness import Decay, Repeat, learn_decay, mixed, overlaps
 from refute.learning.threshold import CAREFUL, CurvePoint, Interval, Threshold, prior_of
@@ -53,6 +53,7 @@ __all__ = [
     "expected_spend",
     "findings",
     "kinship",
+    "kinship_of_several",
     "learn_decay",
     "learned_bits",
     "mean_counts",
