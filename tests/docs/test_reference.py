@@ -28,7 +28,7 @@ BEGIN, END = "<!-- written by tests/docs/test_reference.py -->\n", "<!-- end -->
 WRITTEN = {
     "30%": "percentage", "30 s": "duration", "5/s": "rate", "0.40 USD": "money", "0.60 USD per 1M": "price",
     "app.main:answer": "`module:function`",
-    "http://127.0.0.1:8000/ask": "URL", "http://127.0.0.1:8000/v1": "URL, or `tcp://HOST:PORT`",
+    "http://127.0.0.1:8000/ask": "URL", "http://127.0.0.1:8000/v1": "URL, `tcp://HOST:PORT` or `stdio://NAME`",
     "tls://10.0.0.2:7443": "`tls://HOST:PORT`",
     "free": "text or number, or a list of them", "answered >= 95%": "criterion", "2 s": "number with the fault's unit",
 }  # fmt: skip

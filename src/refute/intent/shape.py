@@ -68,7 +68,7 @@ class ComponentShape(Part):
 
     kind: ComponentKind = Field(description="What sort of component it is; faults apply to kinds.")
     calls: list[Text] = Field(default=[], description="Names of the components that it calls.")
-    endpoint: Endpoint | None = Field(default=None, description="Base URL at which others reach it; tcp://HOST:PORT where it is not HTTP.")
+    endpoint: Endpoint | None = Field(default=None, description="Base URL at which others reach it; tcp://HOST:PORT or stdio://NAME where it is not HTTP.")
     python: Reference | None = Field(default=None, description="module:function that is called to reach it.")
     via: Literal["proxy"] | None = Field(
         default=None, description="`proxy`: its calls pass through `refute proxy`, and are broken there rather than in the caller."
