@@ -27,6 +27,7 @@ def informed(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) 
     standing = standings[belief.id]
     if standing.claim.seen.units or standing.search is not None:
         return standing
+    # what is left of stale evidence stands in its confidence already
     return replace(standing, claim=replace(standing.claim, stated=prediction(intent, belief, standings).confidence))
 
 
@@ -39,7 +40,7 @@ def prediction(intent: Intent, belief: Belief, standings: Mapping[str, Standing]
         standings: where each stated belief stands.
     """
     stated = standings[belief.id].confidence if belief.id in standings else belief.confidence
-    others = [other for other in intent.beliefs.values() if other.id != belief.id and standings[other.id].claim.seen.units]
+    others = [other for other in intent.beliefs.values() if other.id != belief.id and standings[other.id].tested]
     tested = [Relative(traits(intent, other), other.confidence, standings[other.id].confidence) for other in others]
     least = max((standings[other.id].confidence for other in others if _within(belief, other)), default=0.0)
     most = min((standings[other.id].confidence for other in others if _within(other, belief)), default=1.0)
@@ -73,7 +74,7 @@ def reach(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> 
     """Return the probability that the fault of a belief harms each journey; journeys that it cannot reach are left out."""
     passed_on = PassedOn()
     for other in intent.beliefs.values():
-        if standings[other.id].claim.seen.units:
+        if standings[other.id].tested:
             for target in other.when.targets if len(other.when.targets) == 1 else ():  # of several, nobody can say which was passed on
                 passed_on.see(target, 1 - standings[other.id].confidence)
     return predicted_journeys(intent.system, predicted_harm(intent.system, belief.when.targets, passed_on))
