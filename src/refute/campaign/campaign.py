@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -192,7 +192,7 @@ class Campaign:
         self.seed = found["seed"]
         names = {one["id"] for one in found["beliefs"]}
         plan = self.plan(Question(again=True, magnitude=found["arming"]["magnitude"]))
-        same = (one for one in plan.proposals if names <= {belief.id for belief in one.beliefs} and one.arming.to_json() == found["arming"])
+        same = (one for one in plan.proposals if names <= {belief.id for belief in one.beliefs} and _same_armings(one, found))
         proposal = next(same, None)
         if proposal is None:
             why = next(
@@ -220,7 +220,7 @@ class Campaign:
         """
         experiment = design(self.intent, proposal, self.environment, check=not self.checked(), tokens_per_unit=self._tokens_per_unit())
         now, system = self.standings(), self.intent.system.name
-        with registered(system, experiment.id, shared=harmed(self.intent.system, experiment.arming.component.name)):
+        with registered(system, experiment.id, shared=harmed(self.intent.system, experiment.targets)):
             marker = abort_marker()
             admitted = self.told.admitted(experiment, self.author)
             gates = [*made_sure(system, proposal, self.journal), *admitted]
@@ -297,3 +297,8 @@ def _chosen(plan: Plan, wanted: Sequence[str], done: set[str]) -> Proposal | Non
     """Return the best proposal that tests something wanted and not yet done."""
     open_ones = (proposal for proposal in plan.proposals if not done & {belief.id for belief in proposal.beliefs})
     return next((one for one in open_ones if not wanted or any(belief.id in wanted for belief in one.beliefs)), None)
+
+
+def _same_armings(proposal: Proposal, experiment: Mapping[str, Any]) -> bool:
+    """Say whether a proposal strikes as a recorded experiment did."""
+    return [one.to_json() for one in proposal.armings] == [experiment["arming"], *experiment.get("also_armed", ())]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from refute.injectors.registry import choose, struck_elsewhere
 from refute.intent.checks.safety import refused_in
 from refute.intent.magnitudes import shown_magnitude
 from refute.learning import Prices, Resilience, cost_if_wrong, expected_spend, score, value
-from refute.safety.gates import RollbackNeedsGuardian, refusals
+from refute.safety.gates import OneKindOfRollback, RollbackNeedsGuardian, refusals
 from refute.safety.summon import obstacle
 from refute.stats import Answerability, answerable
 
@@ -36,7 +37,7 @@ class Proposal:
 
     Attributes:
         beliefs: tested together.
-        arming: the fault, aimed.
+        arming: the fault, aimed; of several the first.
         units: at most.
         seconds: of injection, at most.
         bits: expected information by belief.
@@ -51,6 +52,7 @@ class Proposal:
         propensity: probability with which it was chosen, once it was.
         random: whether it was drawn at random.
         others: expected information about other beliefs, by id, as far as it is reckoned with.
+        also: further faults that strike in the same run, aimed.
     """
 
     beliefs: tuple[Belief, ...]
@@ -70,6 +72,12 @@ class Proposal:
     propensity: float = 1.0
     random: bool = False
     others: Mapping[str, float] = field(default_factory=dict)
+    also: tuple[Arming, ...] = ()
+
+    @property
+    def armings(self) -> tuple[Arming, ...]:
+        """All faults, aimed."""
+        return (self.arming, *self.also)
 
     def to_json(self) -> dict[str, Any]:
         """Return the Proposal of docs/reference/events.md."""
@@ -80,7 +88,7 @@ class Proposal:
             "probability_of_answer": max(one.p_held + one.p_refuted for one in self.answerable.values()),
             "reasons": list(self.reasons), "reach": dict(self.reach), "harm": dict(self.harm),
             "spoiled": self.spoiled, "propensity": self.propensity, "random": self.random,
-            "others": dict(self.others),
+            "others": dict(self.others), **also_struck(self.also),
         }  # fmt: skip
 
 
@@ -102,7 +110,8 @@ class Refused:
         """Return a JSON object."""
         when = self.beliefs[0].when
         names = [belief.id for belief in self.beliefs]
-        return {"beliefs": names, "fault": when.fault, "target": when.target, "code": self.code, "reason": self.reason}
+        also = {"also": [{"fault": one.fault, "target": one.target} for one in when.also]} if when.also else {}
+        return {"beliefs": names, "fault": when.fault, "target": when.target, "code": self.code, "reason": self.reason, **also}
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +196,12 @@ def _degraded(target: str, question: Question) -> Problem | None:
 def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standing], question: Question) -> Problem | None:
     """Return why an experiment must not or need not run, before its worth is asked."""
     try:
-        arming = aim(intent, beliefs[0], question.seed or 0)
-        hand = None if struck_elsewhere(arming) else choose(arming)
+        armings = aim(intent, beliefs[0], question.seed or 0)
+        hands = [choose(arming) for arming in armings if not struck_elsewhere(arming)]
     except RefuteError as error:
         return error.problems[0]
-    handles = () if hand is None else (Handle(hand.name, hand.rollback_kind, {}),)  # another host's guardian is asked before the run
-    if refused := refusals([RollbackNeedsGuardian(obstacle)], _Planned(handles)):
+    handles = tuple(Handle(hand.name, hand.rollback_kind, {}) for hand in hands)  # another host's guardian is asked before the run
+    if refused := refusals([RollbackNeedsGuardian(obstacle), OneKindOfRollback()], _Planned(handles)):
         return refused[0][1]
     if question.environment:
         hazards = refused_in(intent, question.environment, catalogue())
@@ -227,11 +236,12 @@ def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
         of = f"; {show_share(spent.spent)} are spent" if spent is not None and spent.spent else ""
         seen = f"it is expected to spend {show_share(risk)} of the error budget; {show_share(budget.spend)} may be spent{of}"
         return Refused(beliefs, "PLAN-BUDGET", seen)
+    arming, *also = aim(intent, beliefs[0], question.seed or 0, asked[beliefs[0].id].magnitude)
     return Proposal(
-        beliefs, aim(intent, beliefs[0], question.seed or 0, asked[beliefs[0].id].magnitude), units, units / intent.workload.rate_per_s,
+        beliefs, arming, units, units / intent.workload.rate_per_s,
         bits, chances,
         worth, risk, "its own units" if budget is None else "the error budget", score(worth, risk, prices),
-        reasons(intent, beliefs, standings, bits), kin.reach(intent, harm), spoiled, harm,
+        reasons(intent, beliefs, standings, bits), kin.reach(intent, harm), spoiled, harm, also=tuple(also),
     )  # fmt: skip
 
 
@@ -286,13 +296,18 @@ def eligible_units(intent: Intent, belief: Belief, units: int) -> int:
         belief: one of its beliefs.
         units: of the injection, both arms.
     """
-    share = intent.system.reach.get(belief.when.target) or 1.0
+    share = _any(intent.system.reach.get(target) or 1.0 for target in belief.when.targets)
     if belief.then.journey:
         journeys = intent.system.journeys
         share = journeys[belief.then.journey].share / sum(journey.share for journey in journeys.values())
     if belief.among == "faulted":
-        share *= belief.when.share
+        share *= _any(part.share for part in belief.when.parts)
     return round(units * share if belief.when.uncontrolled else treated(intent, units, share))
+
+
+def _any(chances: Iterable[float]) -> float:
+    """Return the probability that at least one of several independent things happens."""
+    return 1.0 - math.prod(1.0 - chance for chance in chances)
 
 
 def _chances(intent: Intent, belief: Belief, asked: _Asked, treated: int) -> Answerability:
@@ -344,7 +359,18 @@ def show_magnitude(arming: Arming) -> str:
     return "" if arming.magnitude is None or fault.magnitude is None else shown_magnitude(arming.magnitude, fault.magnitude.unit)
 
 
+def also_struck(also: Iterable[Arming]) -> dict[str, Any]:
+    """Return what events say of the faults after the first; nothing where there is but one."""
+    told = [
+        {"fault": one.fault, "target": one.component.name, "magnitude": show_magnitude(one), "share": one.share, "draw": one.draw}
+        for one in also
+    ]
+    return {"also": told} if told else {}
+
+
 def design(intent: Intent, proposal: Proposal, environment: str, *, check: bool, tokens_per_unit: float | None) -> Experiment:
     """Return the experiment that a proposal describes."""
     check = check and not proposal.beliefs[0].when.uncontrolled  # there are no two arms to compare
-    return Experiment(new_id(), intent, proposal.beliefs, proposal.arming, proposal.units, environment, check, "", tokens_per_unit)
+    return Experiment(
+        new_id(), intent, proposal.beliefs, proposal.arming, proposal.units, environment, check, "", tokens_per_unit, proposal.also
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,6 +109,7 @@ class When:
         draw: what is drawn.
         uncontrolled: whether it is agreed that every unit of the injection sees it.
         turn: which of a unit's calls can be hit, from 1; 0 for any.
+        also: further faults that strike in the same run, each drawn by itself; none of them has any of its own.
     """
 
     fault: str
@@ -118,6 +119,17 @@ class When:
     draw: Draw = "call"
     uncontrolled: bool = False
     turn: int = 0
+    also: tuple[When, ...] = ()
+
+    @property
+    def parts(self) -> tuple[When, ...]:
+        """Each fault by itself, in the order in which they were stated."""
+        return (replace(self, also=()), *self.also)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The components that it strikes, each once."""
+        return tuple(dict.fromkeys(part.target for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +139,7 @@ class Belief:
     Attributes:
         id: unique within the intent.
         claim: in words.
-        when: the fault.
+        when: the fault, or several at once.
         then: what must hold of the units that it could meet.
         confidence: probability that the claim is true, in (0, 1).
         decides: the decision that hangs on it.

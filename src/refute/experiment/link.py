@@ -158,7 +158,8 @@ class Link:
     async def _armed_with(self, peer: Peer, handles: list[Message], ttl_s: float) -> None:
         peer.armed, peer.refused = True, ""
         try:
-            await peer.grant("arm", ttl_s, handles=handles, off_limits=self._zone.to_json())
+            mine = [handle for handle in handles if peer.role != "proxy" or handle["injector"] == "proxy"]
+            await peer.grant("arm", ttl_s, handles=mine, off_limits=self._zone.to_json())
         except RefuteError as error:
             if peer.role == "worker":
                 raise

@@ -20,7 +20,7 @@ from refute.experiment.design import Experiment
 from refute.experiment.guarded import armament_of
 from refute.experiment.harm import harm_of
 from refute.experiment.peer import Proof
-from refute.experiment.proof import landing_faults, nothing_eligible, sick
+from refute.experiment.proof import landing_faults, sick, unmet
 from refute.experiment.ramp import Ramp
 from refute.experiment.session import Session
 from refute.experiment.tape import Tape
@@ -113,17 +113,18 @@ class Run:
 
     async def _check(self) -> list[str]:
         """Run the A/A check: armed with a share of 0, so that the instrumentation is in place and does nothing."""
-        await self._arm(replace(self._experiment.arming, share=0.0))
+        await self._arm([replace(arming, share=0.0) for arming in self._experiment.armings])
         tape, reasons = await self._driven("check", self._experiment.check_units, self._capped)
         await self._roll_back("the A/A check ended")
-        landing, self._result.landing = self._result.landing, Landing()
+        landings, self._result.landings = self._result.landings, ()
+        landing = sum(landings, Landing())
         reasons = self._sick(tape) or reasons
         if not self._result.rolled_back:
             reasons = [_UNPROVEN]
         if not reasons and landing.injected + landing.control_injected:
             reasons = ["the A/A check injected something with a share of 0"]
-        if not reasons and not landing.eligible + landing.control_eligible and self._breach is None:
-            reasons = [nothing_eligible(self._experiment, landing)]
+        if not reasons and self._breach is None:
+            reasons = unmet(landings, self._experiment)
         return self._telling.ended(tape, reasons)
 
     async def _baseline(self) -> tuple[Tape, list[str]]:
@@ -156,7 +157,7 @@ class Run:
         lost: list[str] = []
         ramp = Ramp(self._experiment, stops)
         try:
-            await self._arm(self._experiment.arming)
+            await self._arm(self._experiment.armings)
             tape = await self._phase("inject", self._experiment.units, over, each=lambda tape: self._climb(ramp, tape))
             if ramp.next_share(tape) is not None:
                 self._telling.stayed(tape, ramp.held_back(tape))
@@ -300,9 +301,9 @@ class Run:
             tape.halted = True
             await self._session.halt()
 
-    async def _arm(self, arming: Arming) -> None:
+    async def _arm(self, armings: Sequence[Arming]) -> None:
         self._result.armed = True
-        await self._armament.arm(arming, self._experiment.id, self._session.holders())
+        await self._armament.arm(armings, self._experiment.id, self._session.holders())
 
     async def _roll_back(self, why: str) -> None:
         """Remove what is armed, prove it, and say so; does nothing where nothing is armed, and nothing interrupts it."""
@@ -334,7 +335,7 @@ class Run:
         self._telling.verdict(belief, verdict, Look(bound=measure(belief.then, self._intent.indicators).bound))
 
     def _decide(self, lost: list[str]) -> None:
-        faults = [*lost, *landing_faults(self._result.landing, self._experiment)]
+        faults = [*lost, *landing_faults(self._result.landings, self._experiment)]
         if not self._result.rolled_back:
             faults.append(_UNPROVEN)
         stopped_by = self._result.breach.condition if self._result.breach else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -156,22 +156,22 @@ class Tape:
         both = zip(self._slots, self._treated_in_the_end, strict=True)
         return sum(1 for slot in independent(slot for slot, treated in both if treated and counts(slot)) if slot.outcome is None)
 
-    def arms(self, component: str) -> dict[str, dict[str, Any]]:
+    def arms(self, components: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return counts and mean indicators by arm, for display.
 
         Args:
-            component: the target, whose eligible and hit units are counted.
+            components: the targets, whose eligible and hit units are counted.
         """
-        return {arm: _summary([outcome for outcome in self.outcomes if outcome.arm == arm], component) for arm in ("treatment", "control")}
+        return {arm: _summary([outcome for outcome in self.outcomes if outcome.arm == arm], components) for arm in ("treatment", "control")}
 
 
-def _summary(outcomes: list[Outcome], component: str) -> dict[str, Any]:
+def _summary(outcomes: list[Outcome], components: Collection[str]) -> dict[str, Any]:
     names = sorted({name for outcome in outcomes for name in outcome.values})
     values = {name: [value for outcome in outcomes if (value := outcome.values.get(name)) is not None] for name in names}
     return {
         "n": len(outcomes),
-        "eligible": sum(1 for outcome in outcomes if outcome.eligible.get(component)),
-        "hit": sum(1 for outcome in outcomes if outcome.hits.get(component)),
+        "eligible": sum(1 for outcome in outcomes if any(outcome.eligible.get(name) for name in components)),
+        "hit": sum(1 for outcome in outcomes if any(outcome.hits.get(name) for name in components)),
         "failed": sum(1 for outcome in outcomes if outcome.error),
         "indicators": {name: sum(seen) / len(seen) if seen else None for name, seen in values.items()},
     }

@@ -22,8 +22,8 @@ def account(events: list[Record], intent: Record) -> Record:
         intent: the `intent` event that it ran under; empty where it is not known.
     """
     first = _last(events, "experiment")
-    target = first.get("target", "")
-    phases = _phases(events, target)
+    targets = [one.get("target", "") for one in (first, *(first.get("also") or ()))]
+    phases = _phases(events, targets)
     injected: list[Record] = next((phase["outcomes"] for phase in phases if phase["phase"] == "inject"), [])
     stated = {belief["id"]: belief for belief in intent.get("beliefs", ())}
     verdicts = [_verdict(event, events, stated) for event in events if event["event"] == "verdict"]
@@ -110,7 +110,7 @@ def _learned(event: Record) -> Record:
     return told
 
 
-def _phases(events: list[Record], target: str) -> list[Record]:
+def _phases(events: list[Record], targets: list[str]) -> list[Record]:
     phases: list[Record] = []
     origin = _origin(events)
     for event in events:
@@ -130,7 +130,7 @@ def _phases(events: list[Record], target: str) -> list[Record]:
         starts = [phase["from"] + outcome["start_s"] for outcome in phase["outcomes"]]
         phase["to"] = max([phase["to"], *starts])
         phase["units"] = phase["units"] or len(starts)
-        phase["outcomes"] = series.comparable(phase["outcomes"], target)
+        phase["outcomes"] = series.comparable(phase["outcomes"], targets)
     return phases
 
 

@@ -85,7 +85,7 @@ def plan_view(data: dict[str, Any], width: int) -> RenderableType:
     refused: list[tuple[Text, Text | str]] = []
     for refusal in data["refusals"]:
         reason = f"  {clean(refusal['reason'])} [{refusal['code']}]"
-        refused.append((Text("✘", "yellow"), Text.assemble(f"{refusal['fault']} on {refusal['target']}", (reason, QUIET))))
+        refused.append((Text("✘", "yellow"), Text.assemble(words.struck(refusal), (reason, QUIET))))
     if refused:
         parts += [heading("Refused"), marked(refused)]
     return Group(*parts)

@@ -78,7 +78,7 @@ def _plan(data: dict[str, Any]) -> Iterator[Line]:
         yield "budget", words.error_budget(data["error_budget"])
     for refusal in data["refusals"]:
         beliefs = f" for {', '.join(refusal['beliefs'])}" if refusal["beliefs"] else ""
-        yield "refused", f"{refusal['fault']} on {refusal['target']}{beliefs}: {clean(refusal['reason'])} [{refusal['code']}]"
+        yield "refused", f"{words.struck(refusal)}{beliefs}: {clean(refusal['reason'])} [{refusal['code']}]"
 
 
 def _campaign(data: dict[str, Any]) -> Iterator[Line]:

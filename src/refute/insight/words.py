@@ -99,7 +99,16 @@ def short(digest: str) -> str:
 
 
 def strike(data: dict[str, Any]) -> str:
-    """Return what an experiment or a proposal does: `llm.rate_limit on llm, 30 % of calls`."""
+    """Return what an experiment or a proposal does: `llm.rate_limit on llm, 30 % of calls`; of several faults one after the other."""
+    return " and ".join(_strike(one) for one in (data, *(data.get("also") or ())))
+
+
+def struck(data: dict[str, Any]) -> str:
+    """Return which faults strike where, without how hard: `llm.rate_limit on llm`."""
+    return " and ".join(f"{one['fault']} on {one['target']}" for one in (data, *(data.get("also") or ())))
+
+
+def _strike(data: dict[str, Any]) -> str:
     magnitude = f" {clean(data['magnitude'])}" if data.get("magnitude") else ""
     draw = data.get("draw") or "call"
     return f"{data['fault']}{magnitude} on {data['target']}, {percent(data.get('share', 1.0))} of {draw}s"
@@ -177,7 +186,9 @@ def ramp(data: dict[str, Any]) -> str:
 
 
 def landing(data: dict[str, Any]) -> str:
-    """Return the proof that a fault arrived, or why there is none."""
+    """Return the proof that a fault arrived, or why there is none; of several, of each by itself."""
+    if data.get("parts"):
+        return "; ".join(f"{part['fault']} on {part['target']}: {landing(part)}" for part in data["parts"])
     eligible, injected = data["eligible"], data["injected"]
     if data.get("whole"):
         return _seen(data)

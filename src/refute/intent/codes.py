@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from refute.intent.combination_codes import CODES as COMBINATION
 from refute.intent.radius_codes import CODES as RADIUS
 
 CODES: dict[str, tuple[str, str, str]] = {
@@ -484,5 +485,6 @@ CODES: dict[str, tuple[str, str, str]] = {
         "A window names days of the week, hours and a time zone.",
         "Write it as `Mon-Thu 09:00-16:00 Europe/Berlin`.",
     ),
+    **COMBINATION,
     **RADIUS,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
 
 from refute.core.system import ComponentKind, Hazard
 from refute.intent.values import (
@@ -68,7 +68,9 @@ class ComponentShape(Part):
 
     kind: ComponentKind = Field(description="What sort of component it is; faults apply to kinds.")
     calls: list[Text] = Field(default=[], description="Names of the components that it calls.")
-    endpoint: Endpoint | None = Field(default=None, description="Base URL at which others reach it; tcp://HOST:PORT where it is not HTTP.")
+    endpoint: Endpoint | None = Field(
+        default=None, description="Base URL at which others reach it; tcp://HOST:PORT or stdio://NAME where it is not HTTP."
+    )
     python: Reference | None = Field(default=None, description="module:function that is called to reach it.")
     via: Literal["proxy"] | None = Field(
         default=None, description="`proxy`: its calls pass through `refute proxy`, and are broken there rather than in the caller."
@@ -273,12 +275,21 @@ class WhenShape(Part):
     uncontrolled: bool = Field(default=False, description="Agreed: the fault strikes the whole component, so every unit sees it.")
 
 
+ONE, SEVERAL = "<one>", "<several>"
+"""What pydantic calls the two forms of `when` on the way to a mistake."""
+
+Faults = Annotated[
+    Annotated[WhenShape, Tag(ONE)] | Annotated[list[WhenShape], Field(min_length=1), Tag(SEVERAL)],
+    Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE),
+]
+
+
 class BeliefShape(Part):
     """A falsifiable hypothesis with what hangs on it."""
 
     id: Name = Field(description="Unique within the intent.")
     claim: Text = Field(description="The belief in words.")
-    when: WhenShape = Field(description="The fault.")
+    when: Faults = Field(description="The fault; or a list of faults that strike at once, each drawn by itself.")
     then: CriterionText = Field(description="What must hold: [journey.]indicator [pNN|mean] (>= | <= | worse by <=) value.")
     among: Literal["eligible", "faulted"] = Field(default="eligible", description="Which treatment units the criterion covers.")
     confidence: Confidence = Field(description="Probability that the claim is true, as you see it now.")
@@ -289,6 +300,11 @@ class BeliefShape(Part):
         default=[],
         description="What makes the answer stale when it changes: files, folders, package:NAME, env:NAME, image:REF, ids of beliefs.",
     )
+
+    @property
+    def faults(self) -> tuple[WhenShape, ...]:
+        """Each fault, in the order of the file."""
+        return (self.when,) if isinstance(self.when, WhenShape) else tuple(self.when)
 
 
 class VerdictShape(Part):

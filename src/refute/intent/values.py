@@ -282,6 +282,8 @@ Url = Annotated[str, PlainValidator(_url), _text_schema(r"^https?://[^\s@]+$", "
 
 
 def _endpoint(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"stdio://[a-z0-9][a-z0-9.-]{0,62}", value):
+        return value
     if not isinstance(value, str) or not value.startswith("tcp:"):
         return _url(value)
     if (found := re.fullmatch(r"tcp://[^\s@/?#]+:(\d{1,5})", value)) is None or not 0 < int(found[1]) < 65536:
@@ -289,7 +291,7 @@ def _endpoint(value: Any) -> str:
     return value
 
 
-Endpoint = Annotated[str, PlainValidator(_endpoint), _text_schema(r"^(https?|tcp)://[^\s@]+$", "http://127.0.0.1:8000/v1")]
+Endpoint = Annotated[str, PlainValidator(_endpoint), _text_schema(r"^(https?|tcp|stdio)://[^\s@]+$", "http://127.0.0.1:8000/v1")]
 
 
 def _guardian(value: Any) -> str:

@@ -15,7 +15,7 @@ from refute.learning.claim import (
 from refute.learning.depth import Depth, depth_of
 from refute.learning.findings import Finding, findings
 from refute.learning.psychometric import Shape
-from refute.learning.relatives import Prediction, Relative, Traits, kinship, predicted
+from refute.learning.relatives import Prediction, Relative, Traits, kinship, kinship_of_several, predicted
 from refute.learning.resilience import Resilience, resilience
 from refute.learning.runs import Seen, combined
 from refute.learning.staleness import Decay, Repeat, learn_decay, mixed, overlaps
@@ -58,6 +58,7 @@ __all__ = [
     "expected_spend",
     "findings",
     "kinship",
+    "kinship_of_several",
     "learn_decay",
     "learned_bits",
     "mean_counts",

@@ -204,3 +204,32 @@ def tokens(case: dict, text: str) -> int:
 def shaky(case: dict, text: str) -> float:
     """No number at all in one unit of thirty."""
     return float("nan") if next(asked) % 30 == 29 else 1.0
+
+
+async def lookup(question: str) -> str:
+    return "forty-two"
+
+
+async def redundant_answer(case: dict) -> str:
+    """Bears a tool that fails and a model that fails, and not both at once."""
+    try:
+        found = await lookup(case["question"])
+    except Exception:  # noqa: BLE001 - as people do
+        return await answer(case)
+    try:
+        return await answer(case)
+    except openai.APIError:
+        return found
+
+
+async def toolless_answer(case: dict) -> str:
+    """Never calls the tool."""
+    return await careful_answer(case)
+
+
+@asynccontextmanager
+async def running_without_lookup():
+    """The tool is gone once the application runs, so that it cannot be wrapped any more."""
+    del globals()["lookup"]
+    async with running():
+        yield

@@ -40,11 +40,11 @@ def _audience(subject: Subject, steps: Steps, audience: Audience, stated: BlastR
 
 
 def _whole(subject: Subject) -> Iterator[Problem]:
-    for steps, belief in subject.beliefs():
-        fault = subject.faults.get(belief.when.fault)
+    for steps, _belief, when in subject.faulted():
+        fault = subject.faults.get(when.fault)
         if fault is not None and fault.whole:
             what = f"`{fault.name}` strikes a component as a whole: it cannot spare what `only` and `except` keep out"
-            yield subject.problem("SCOPE-WHOLE", what, (*steps, "when", "fault"), fault.name, allowed="a fault of single calls")
+            yield subject.problem("SCOPE-WHOLE", what, (*steps, "fault"), fault.name, allowed="a fault of single calls")
 
 
 def _cases(subject: Subject) -> list[dict[str, Any]]:

@@ -44,13 +44,14 @@ def refused_in(intent: Intent, environment: str, faults: Mapping[str, Fault]) ->
     never = intent.blast_radius.never if about.blast_radius is None else about.blast_radius.never
     refused: dict[str, Problem] = {}
     for belief in intent.beliefs.values():
-        hazard = faults[belief.when.fault].hazard
-        if hazard not in about.allow:
-            what = f"`{belief.when.fault}` is a hazard that `{environment}` does not allow"
-            refused[belief.id] = Problem("HAZARD-NOT-ALLOWED", what, belief.where, hazard, listed(sorted(about.allow)))
-        elif belief.when.target in never:
-            what = f"`{belief.when.target}` is off limits in `{environment}`"
-            refused[belief.id] = Problem("TARGET-OFF-LIMITS", what, belief.where, belief.when.target)
+        for part in belief.when.parts:
+            hazard = faults[part.fault].hazard
+            if hazard not in about.allow:
+                what = f"`{part.fault}` is a hazard that `{environment}` does not allow"
+                refused.setdefault(belief.id, Problem("HAZARD-NOT-ALLOWED", what, belief.where, hazard, listed(sorted(about.allow))))
+            elif part.target in never:
+                what = f"`{part.target}` is off limits in `{environment}`"
+                refused.setdefault(belief.id, Problem("TARGET-OFF-LIMITS", what, belief.where, part.target))
     return refused
 
 
@@ -181,9 +182,9 @@ def _loosened(subject: Subject, name: str, key: str, seen: str, allowed: str) ->
 
 def _hazards(subject: Subject) -> Iterator[Problem]:
     environments = subject.intent.environments
-    for steps, belief in subject.beliefs():
-        fault = subject.faults.get(belief.when.fault)
+    for steps, _belief, when in subject.faulted():
+        fault = subject.faults.get(when.fault)
         if fault is not None and environments and not any(fault.hazard in about.allow for about in environments.values()):
             what = f"no environment allows `{fault.name}`, whose hazard is {fault.hazard}"
             allowed = "; ".join(f"{name}: {listed(sorted(about.allow))}" for name, about in environments.items())
-            yield subject.problem("HAZARD-NOT-ALLOWED", what, (*steps, "when", "fault"), fault.hazard, allowed=allowed)
+            yield subject.problem("HAZARD-NOT-ALLOWED", what, (*steps, "fault"), fault.hazard, allowed=allowed)
