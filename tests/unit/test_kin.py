@@ -108,8 +108,10 @@ def test_a_combination_is_no_surer_than_a_part_that_fell_and_a_part_no_less_than
 def test_a_combination_harms_what_any_of_its_faults_harms(combined):
     both, one = (combined.beliefs[name] for name in ("both-borne", "errors-retried"))
     told = standings(combined)
-    assert kin.reach(combined, both, told) == kin.reach(combined, one, told), "they strike one component"
+    assert kin.reach(combined, kin.harm(combined, both, told)) == kin.reach(combined, kin.harm(combined, one, told)), (
+        "they strike one component"
+    )
     apart = replace(both, when=replace(both.when, also=(replace(both.when.also[0], target="retriever"),)))
-    more, less = kin.reach(combined, apart, told), kin.reach(combined, one, told)
+    more, less = kin.reach(combined, kin.harm(combined, apart, told)), kin.reach(combined, kin.harm(combined, one, told))
     assert all(more[name] >= chance for name, chance in less.items())
     assert any(more[name] > chance for name, chance in less.items())
