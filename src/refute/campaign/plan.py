@@ -165,7 +165,7 @@ def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standin
     refused = refusals([RollbackNeedsGuardian(obstacle)], _Planned((Handle(hand.name, hand.rollback_kind, {}),)))
     if refused:
         return refused[0][1]
-    if question.environment:
+    if question.environment or intent.workload.observed:
         hazards = refused_in(intent, question.environment, catalogue())
         if barred := [hazards[belief.id] for belief in beliefs if belief.id in hazards]:
             return barred[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,6 +81,8 @@ def draw_of(intent: Intent, seed: int) -> str:
         intent: validated.
         seed: of the run.
     """
+    if intent.workload.cases is None:
+        return secrets.token_hex(8)  # live traffic never comes twice
     journeys = {name: journey.share for name, journey in intent.system.journeys.items()}
     cases = hashlib.sha256(intent.workload.cases.read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps([seed, journeys, cases], sort_keys=True).encode()).hexdigest()[:16]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,11 +15,12 @@ from typing import Any
 import click
 
 from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, EXIT_USAGE, RefuteError
+from refute.injectors.door import clear, signs
 from refute.injectors.registry import injectors
 from refute.ledger import DEFAULT_PATH, Ledger
 from refute.safety import doctor as safety
 from refute.safety.journal import Journal
-from refute.safety.state import probe
+from refute.safety.state import doors_directory, probe
 from refute.safety.summon import obstacle
 
 _NEEDED = ("click", "pydantic", "pyyaml", "rich", "urllib3")
@@ -52,6 +54,7 @@ def doctor(path: Path, as_json: bool) -> None:
     live, damaged = _live(journal)
     guardian = safety.guardian(journal)
     checks.append(_guardian(guardian))
+    checks.extend(_services())
     if as_json:
         click.echo(json.dumps({"checks": [asdict(check) for check in checks], "damaged": damaged, "live": live, "guardian": guardian}))
     else:
@@ -113,6 +116,15 @@ def _guardian(found: dict[str, Any] | None) -> Check:
     resisting = "; ".join(f"handle {one['handle']} resists after {one['attempts']} attempts: {one['reason']}" for one in found["mending"])
     seen = f"{name}{second}; guards {guarded}{'; ' if resisting else ''}{resisting}"
     return Check("guardian", not resisting, seen, "mend the cause; it tries again by itself" if resisting else "")
+
+
+def _services() -> Iterator[Check]:
+    """Yield the services of live traffic that a run could ask to join."""
+    doors = doors_directory()
+    clear(doors)
+    found = Counter(name for sign in signs(doors) if sign.role == "service" for name in sign.serves)
+    for name, processes in sorted(found.items()):
+        yield Check(f"service {name}", None, f"{processes} process{'es' if processes != 1 else ''} can be asked to join")
 
 
 def _live(journal: Journal) -> tuple[list[dict[str, Any]], list[str]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from refute.core.live_codes import LIVE_CODES
+
 CODES: dict[str, tuple[str, str, str]] = {
+    **LIVE_CODES,
     "FILE-EXISTS": (
         "A file is there already",
         "`refute init` writes a new file; what somebody wrote is never overwritten.",

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import cast, get_args
 from urllib.parse import quote, unquote
 
@@ -32,13 +33,17 @@ class Seal:
 
     Args:
         token: the link's.
+
+    Attributes:
+        salt: what names of users are hashed with, so that they mean nothing outside the run.
     """
 
-    __slots__ = ("_key",)
+    __slots__ = ("_key", "salt")
 
     def __init__(self, token: str) -> None:
         """Derive the key."""
         self._key = hmac.digest(token.encode(), b"refute cohort", "sha256")
+        self.salt = hmac.digest(token.encode(), b"refute user", "sha256")
 
     def baggage(self, key: str, arm: Arm) -> str:
         """Return the members that carry a unit.
@@ -127,6 +132,47 @@ def read_report(datagram: bytes, seal: Seal) -> tuple[str, Count, str] | None:
     if opened is None or count not in get_args(Count) or not isinstance(component, str):
         return None
     return opened[0], count, component
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A unit of live traffic that has started.
+
+    Attributes:
+        key: the unit's.
+        arm: its cohort.
+        cluster: whose it is: an opaque name, the same for all units of one user.
+        journey: user journey, or "".
+        at_s: when, on `lease_now_s` of its machine.
+    """
+
+    key: str
+    arm: Arm
+    cluster: str
+    journey: str
+    at_s: float
+
+
+def start_report(baggage: str, cluster: str, journey: str, at_s: float) -> bytes:
+    """Return the report of a unit's start; see `Start`.
+
+    Args:
+        baggage: the signed members that carry it.
+        cluster: whose it is.
+        journey: user journey, or "".
+        at_s: when.
+    """
+    return json.dumps([baggage, "start", [cluster, journey, at_s]]).encode()
+
+
+def read_start(datagram: bytes, seal: Seal) -> Start | None:
+    """Return a unit's start; None where the report is another one, garbled or forged."""
+    try:
+        baggage, what, (cluster, journey, at_s) = json.loads(datagram)
+        opened = seal.opened(baggage) if what == "start" else None
+    except (ValueError, TypeError, AttributeError):
+        return None
+    return None if opened is None else Start(*opened, str(cluster), str(journey), float(at_s))
 
 
 def _members(baggage: str) -> Iterator[str]:

@@ -18,6 +18,7 @@ from refute.experiment.armament import to_the_end
 from refute.experiment.assess import Assessor, Look, Verdict, about_threshold, assessor, judge
 from refute.experiment.design import Experiment
 from refute.experiment.guarded import armament_of
+from refute.experiment.observed import ObservedSession
 from refute.experiment.peer import Proof
 from refute.experiment.proof import landing_faults, nothing_eligible, sick
 from refute.experiment.session import Session
@@ -53,11 +54,17 @@ class Run:
         self._aborted = aborted
         self._result = Result(experiment)
         self._telling = Telling(self._result, sink)
-        self._session = Session(experiment.intent, log, self._telling.heard)
+        self._session = self._session_of(log)
         self._armament = armament_of(experiment, journal, self._session.link)
         self._caps = caps_of(experiment.intent, self._result.cost)
         self._breach: Breach | None = None
         self._tape: Tape | None = None
+
+    def _session_of(self, log: Path) -> Session | ObservedSession:
+        """Return what the units come from: a process that makes them, or services whose traffic is observed."""
+        if self._intent.workload.observed:
+            return ObservedSession(self._intent, self._telling.heard, self._telling.spent)
+        return Session(self._intent, log, self._telling.heard)
 
     async def run(self) -> Result:
         """Run it all; whatever happens, nothing stays armed, and what is known by then is returned.
@@ -228,11 +235,10 @@ class Run:
             over: asked at each piece of news, until it says so once; also while late outcomes come in after the time is up.
             most: units at most, where that is more.
         """
-        workload, duration_s = self._intent.workload, self._intent.blast_radius.duration_s
+        duration_s = self._intent.blast_radius.duration_s
         seed, cohort = self._experiment.arming.seed, self._experiment.cohort_in(phase)
-        self._tape = tape = Tape(phase, self._session.units(phase, seed), most or units, seed, cohort)
-        tape.paced(workload.rate_per_s, workload.timeout_s)
-        self._telling.started(phase, tape.planned, min(tape.planned / workload.rate_per_s, duration_s))
+        self._tape = tape = self._session.tape(phase, most or units, seed, cohort)
+        self._telling.started(phase, tape.planned, min(tape.planned / self._intent.workload.rate_per_s, duration_s))
         start = shown = time.monotonic()
         done = False
         async for _ in self._session.drive(tape, seed, cohort):

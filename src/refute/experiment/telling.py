@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -154,9 +154,13 @@ class Telling:
         """Pass on units that have ended, and add up what they cost."""
         self.result.units += len(outcomes)
         for outcome in outcomes:
-            for name, amount in outcome["cost"].items():
-                self.result.cost[name] = self.result.cost.get(name, 0.0) + amount
+            self.spent(outcome["cost"])
         self.emit("outcomes", phase=phase, outcomes=outcomes)
+
+    def spent(self, cost: Mapping[str, float]) -> None:
+        """Add up what a unit cost, one that gives no evidence too."""
+        for name, amount in cost.items():
+            self.result.cost[name] = self.result.cost.get(name, 0.0) + amount
 
     def looked(self, belief: str, look: Look) -> None:
         """Take down a look at the evidence, and tell of it where it is new."""

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 from refute.core.arming import Draw
 from refute.core.errors import RefuteError
 from refute.core.intent import (
+    SERVICES,
     Approvals,
     Belief,
     BlastRadius,
@@ -97,9 +98,9 @@ def _place(about: shapes.ComponentShape, folder: Path) -> Place:
 
 def _workload(about: shapes.WorkloadShape, folder: Path) -> Workload:
     return Workload(
-        kind="python" if about.python else "http",
-        target=about.python or about.http or "",
-        cases=folder / about.cases,
+        kind="observe" if about.observe else "python" if about.python else "http",
+        target=about.python or about.http or SERVICES.join(about.observe or ()),
+        cases=None if about.cases is None else folder / about.cases,
         rate_per_s=about.rate,
         timeout_s=about.timeout,
         setup=about.setup or "",

@@ -46,7 +46,8 @@ def fingerprint(intent: Intent, belief: Belief) -> dict[str, str]:
         "graph": _graph(intent.system, target.name),
     }
     found |= {name: _digest(json.dumps(part, sort_keys=True).encode()) for name, part in parts.items()}
-    return found | {"cases": _hash_path(intent.workload.cases, belief.where)}
+    cases = intent.workload.cases
+    return found | ({} if cases is None else {"cases": _hash_path(cases, belief.where)})
 
 
 def _stated(when: When) -> dict[str, Any]:
