@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from refute.core.audience import Audience
 from refute.core.intent import Indicator
 from refute.injectors.ingress import Ingress
 from refute.integrations import _observer
@@ -61,15 +62,23 @@ class Joined:
         self.ears.bind(f"{folder}/link.units")
         self.ears.setblocking(False)
         self._ingress = Ingress(f"{folder}/link", "token")
-        watch = {"phase": "inject", "seed": 1, "cohort": 0.5, "timeout_s": 30.0, "units": 10**9}
+        watch = {
+            "phase": "inject",
+            "seed": 1,
+            "share": 0.5,
+            "step": 0,
+            "audience": Audience("user").to_json(),
+            "timeout_s": 30.0,
+            "units": 10**9,
+        }
         self.units = Units(watch, self._ingress, Judge([Indicator("latency", "latency")]))
 
     def travelling(self, _baggage: str) -> None:
         """Return nobody's unit."""
 
-    def begin(self, whose: str, journey: str) -> Any:
+    def begin(self, case: dict[str, str]) -> Any:
         """Begin a unit."""
-        return self.units.begin(whose, journey)
+        return self.units.begin(case)
 
     def listen(self) -> None:
         """Read what was told, as the run does meanwhile in a process of its own."""
@@ -110,7 +119,7 @@ async def measured(rounds: int, folder: str) -> dict[str, float]:
     apps: dict[str, App] = {"bare": application, "a middleware that does nothing": Nothing(application)}
     for name, observer in (("idle", idle), ("observing", observed)):
         _observer._Here.observer = observer  # noqa: SLF001 - both in one process, to compare them
-        apps[name] = ObserveMiddleware(application, service="shop", key="x-user")
+        apps[name] = ObserveMiddleware(application, service="shop", fields={"user": "x-user"})
     taken: dict[str, list[float]] = {name: [] for name in apps}
     for _ in range(rounds):
         for name in random.sample(list(apps), len(apps)):

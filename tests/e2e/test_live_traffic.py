@@ -212,6 +212,25 @@ def test_a_run_never_begins_more_units_than_it_may(store):
     assert most / 2 < len(injected) <= most, of(seen, "problem")
 
 
+def test_a_ramp_climbs_customer_by_customer_and_spares_who_must_be_spared(store):
+    radius = "{ramp: [10%, 50%], cohort_by: customer, except: {journeys: [check-out]}, units: 1500, duration: 60 s}"
+    intent = store.intent(("{cohort: 50%, units: 700, duration: 60 s}", radius))
+    code, seen = store.run(intent, "--belief", "quote-without-prices")
+    (climbed,) = of(seen, "ramp")
+    assert climbed["ok"], climbed
+    assert climbed["share"] == 0.5
+    verdict = next(event for event in of(seen, "verdict") if event["belief"] == "quote-without-prices")
+    assert (verdict["verdict"], code) == ("refuted", 1), (of(seen, "verdict"), of(seen, "problem"))
+    injected = [outcome for event in of(seen, "outcomes") if event["phase"] == "inject" for outcome in event["outcomes"]]
+    sides = {journey: {one["arm"] for one in injected if one["journey"] == journey} for journey in ("check-out", "quote", "receipt")}
+    assert sides == {
+        "check-out": {"outside"},
+        "quote": {"treatment", "control"},
+        "receipt": {"outside"},
+    }  # a receipt says nothing of whose it is
+    assert {outcome["journey"] for outcome in injected if outcome["hits"]} == {"quote"}
+
+
 def test_a_stop_condition_ends_the_injection_within_a_second(store):
     intent = store.intent(
         ("blast_radius:", 'stop_when: ["quote.served < 70%"]\nblast_radius:'), ("quote.served >= 80%", "quote.served >= 2%")

@@ -9,6 +9,7 @@ from opentelemetry import baggage as otel_baggage
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanKind
 
+from refute.core.audience import Audience, Selection
 from refute.core.cohort import Seal, read_report, read_start
 from refute.core.context import current_unit
 from refute.core.draws import in_treatment
@@ -22,6 +23,8 @@ from refute.integrations.otel import UnitSpanProcessor
 
 TOKEN = "the link's token"
 JOURNEYS = {"POST /checkout": "check-out", "/quote/*": "quote"}
+FIELDS = {"user": "X-User"}
+EVERYONE, BY_USER = Audience(), Audience("user")
 EVALUATED = []
 
 
@@ -35,7 +38,7 @@ def served(case, answer):
 class Run:
     """A run that this process has joined, as the middleware sees it; what it is told can be read."""
 
-    def __init__(self, folder, *, units=100, timeout_s=5.0, indicators=("served",), seed=1, cohort=0.5):
+    def __init__(self, folder, *, units=100, timeout_s=5.0, indicators=("served",), audience=EVERYONE):
         self.ears = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.ears.bind(f"{folder}/link.units")
         self.ears.setblocking(False)
@@ -43,14 +46,16 @@ class Run:
         kinds = {"served": Indicator("served", "ratio", f"{__name__}:served"), "latency": Indicator("latency", "latency")}
         self.ingress = Ingress(f"{folder}/link", TOKEN, 0.02)
         self.judge = Judge([kinds[name] for name in indicators])
-        watch = {"phase": "inject", "seed": seed, "cohort": cohort, "timeout_s": timeout_s, "units": units}
+        watch = {
+            "phase": "inject", "seed": 1, "share": 0.5, "step": 0, "timeout_s": timeout_s, "units": units, "audience": audience.to_json(),
+        }  # fmt: skip
         self.units = Units(watch, self.ingress, self.judge)
 
     def travelling(self, baggage):
         return self.ingress.unit(baggage) if baggage else None
 
-    def begin(self, whose, journey):
-        return self.units.begin(whose, journey)
+    def begin(self, case):
+        return self.units.begin(case)
 
     def heard(self):
         found = []
@@ -126,11 +131,11 @@ async def test_a_request_is_a_unit_with_its_journey_its_cohort_and_its_outcome(j
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body", "http.response.body"]
     (start,) = joined.starts()
     (ended,) = joined.ended()
-    assert (start.key, start.journey, start.arm) == (shop.units[0].key, "check-out", shop.units[0].arm)
+    assert (start.key, start.journey, start.side) == (shop.units[0].key, "check-out", shop.units[0].arm)
     assert (ended["unit"], ended["values"], ended["error"]) == (start.key, {"served": 1.0}, "")
     case = {"method": "POST", "path": "/checkout", "journey": "check-out", "body": {"item": "tea"}}
     assert [(case, {"status": 200, "body": {"paid": 3}})] == EVALUATED
-    assert joined.seal.opened(shop.baggage[0]) == (start.key, start.arm)
+    assert joined.seal.opened(shop.baggage[0]) == (start.key, start.side)
     assert current_unit.get() is None
 
 
@@ -156,17 +161,58 @@ async def test_an_indicator_that_raises_has_no_value_and_the_request_is_none_the
     assert ended["values"] == {"served": None}
 
 
-async def test_a_user_stays_in_one_cohort_and_is_not_named(joined):
-    shop = Shop()
-    app = asgi.ObserveMiddleware(shop, service="shop", key="X-User")
-    for user in ["ann", "bob", "ann", "cyd", "ann"]:
+async def test_a_user_stays_in_one_cohort_and_is_not_named(observer, tmp_path):
+    observer.joined = run = Run(tmp_path, audience=BY_USER)
+    app = asgi.ObserveMiddleware(Shop(), service="shop", fields=FIELDS)
+    users = ["ann", "bob", "ann", "cyd", "ann"]
+    for user in users:
         await request(app, x_user=user)
-    starts = joined.starts()
-    assert [start.cluster for start in starts].count(starts[0].cluster) == 3
-    assert {start.arm for start in starts if start.cluster == starts[0].cluster} == {starts[0].arm}
-    assert [start.arm == "treatment" for start in starts] == [in_treatment(1, user, 0.5) for user in ["ann", "bob", "ann", "cyd", "ann"]]
-    assert "ann" not in json.dumps([[start.key, start.cluster] for start in starts])
+    starts = run.starts()
+    assert [start.subject for start in starts].count(starts[0].subject) == 3
+    assert [start.side == "treatment" for start in starts] == [in_treatment(1, BY_USER.subject({"user": user}), 0.5) for user in users]
+    assert not {start.subject for start in starts} & {BY_USER.subject({"user": user}) for user in users}  # which anybody could work out
+    assert "ann" not in json.dumps([[start.key, start.subject] for start in starts])
     assert len({start.key for start in starts}) == 5
+
+
+async def test_as_the_share_grows_who_was_in_treatment_stays_there(observer, tmp_path):
+    observer.joined = run = Run(tmp_path, audience=BY_USER)
+    app = asgi.ObserveMiddleware(Shop(), service="shop", fields=FIELDS)
+    run.units.widen(0.2, 0)
+    for number in range(30):
+        await request(app, x_user=f"user {number}")
+    before = run.starts()
+    run.units.widen(0.6, 1)
+    for number in range(30):
+        await request(app, x_user=f"user {number}")
+    after = run.starts()
+    assert {(start.share, start.step) for start in after} == {(0.6, 1)}
+    treated, then = ({start.subject for start in starts if start.side == "treatment"} for starts in (before, after))
+    assert treated < then
+
+
+@pytest.mark.parametrize(
+    ("audience", "sides"),
+    [
+        (BY_USER, ["in", "in", "outside"]),
+        (Audience(only=(Selection(cases={"user": frozenset({"ann"})}),)), ["in", "outside", "outside"]),
+        (Audience(only=(Selection(frozenset({"quote"})),)), ["outside", "outside", "outside"]),
+        (Audience(without=(Selection(cases={"user": frozenset({"ann"})}),)), ["outside", "in", "in"]),
+        (Audience(without=(Selection(frozenset({"check-out"})),)), ["outside", "outside", "outside"]),
+        (Audience(without=(Selection(cases={"tier": frozenset({"vip"})}),)), ["outside", "outside", "outside"]),
+    ],
+    ids=["nobody's is spared", "only ann", "only another journey", "not ann", "not this journey", "what the service cannot tell is spared"],
+)
+async def test_who_may_see_a_fault_is_decided_in_the_service(observer, tmp_path, audience, sides):
+    observer.joined = run = Run(tmp_path, audience=audience)
+    shop = Shop()
+    app = asgi.ObserveMiddleware(shop, service="shop", fields=FIELDS, journeys=JOURNEYS)
+    await request(app, x_user="ann")
+    await request(app, x_user="bob")
+    await request(app)
+    starts = run.starts()
+    assert ["outside" if start.side == "outside" else "in" for start in starts] == sides
+    assert {unit.arm for unit, start in zip(shop.units, starts, strict=True) if start.side == "outside"} <= {"control"}
 
 
 async def test_what_belongs_to_no_journey_and_what_comes_after_the_last_unit_is_served_and_is_no_unit(observer, tmp_path):
@@ -199,7 +245,7 @@ async def test_a_unit_from_another_service_goes_on_and_a_forged_one_is_dropped(j
 
 
 async def test_what_a_unit_meets_is_told_at_once_and_later_where_there_is_no_room(joined):
-    unit = joined.begin("", "")
+    unit = joined.begin({"journey": ""})
     unit.saw_eligible("prices")
     unit.saw_hit("prices")
     told = [read_report(datagram, joined.seal) for datagram in joined.heard()]
@@ -214,7 +260,7 @@ async def test_what_a_unit_meets_is_told_at_once_and_later_where_there_is_no_roo
 
 def test_a_unit_that_does_not_end_has_failed_at_its_deadline_once(observer, tmp_path):
     run = Run(tmp_path, timeout_s=0.05, indicators=("served", "latency"))
-    unit = run.begin("", "")
+    unit = run.begin({"journey": ""})
     time.sleep(0.06)
     (ended,) = run.units.news()["ended"]
     assert (ended["unit"], ended["error"], ended["values"]) == (unit.key, "timeout", {"served": 0.0, "latency": 0.05})
@@ -275,14 +321,13 @@ def call_wsgi(app, **environ):
 
 def test_wsgi_a_request_is_a_unit_to_the_end_of_its_body(joined):
     units = []
-    app = wsgi.ObserveMiddleware(wsgi_shop(units), service="shop", key="x-user", journeys=JOURNEYS)
+    app = wsgi.ObserveMiddleware(wsgi_shop(units), service="shop", fields=FIELDS, journeys=JOURNEYS)
     assert call_wsgi(app, HTTP_X_USER="ann") == b'{"paid": 3}'
     (start,) = joined.starts()
     (ended,) = joined.ended()
     assert {unit.key for unit, _ in units} == {start.key} == {ended["unit"]}
-    assert joined.seal.opened(units[0][1]) == (start.key, start.arm)
+    assert joined.seal.opened(units[0][1]) == (start.key, start.side)
     assert (start.journey, ended["values"], ended["error"]) == ("quote", {"served": 1.0}, "")
-    assert (start.arm == "treatment") == in_treatment(1, "ann", 0.5)
     assert call_wsgi(app, PATH_INFO="/health") == b'{"paid": 3}'
     assert joined.starts() == []
 
@@ -301,12 +346,12 @@ def test_wsgi_failures_and_bodies_that_nobody_reads_to_the_end(joined):
 @pytest.fixture
 def tracer(observer):
     provider = TracerProvider()
-    provider.add_span_processor(UnitSpanProcessor(service="shop", key="enduser.id", journeys={"send *": "receipt"}))
+    provider.add_span_processor(UnitSpanProcessor(service="shop", fields={"user": "enduser.id"}, journeys={"send *": "receipt"}))
     return provider.get_tracer("test")
 
 
-def test_spans_that_enter_are_units_and_no_others(joined, tracer):
-    observed = joined
+def test_spans_that_enter_are_units_and_no_others(observer, tracer, tmp_path):
+    observer.joined = observed = Run(tmp_path, audience=BY_USER)
     with tracer.start_as_current_span("send receipt", kind=SpanKind.CONSUMER, attributes={"enduser.id": "ann"}):
         unit = current_unit.get()
         with tracer.start_as_current_span("send inner", kind=SpanKind.SERVER):
@@ -317,7 +362,8 @@ def test_spans_that_enter_are_units_and_no_others(joined, tracer):
         with tracer.start_as_current_span(name, kind=kind):
             assert current_unit.get() is None
     (start,) = observed.starts()
-    assert (start.key, start.journey, start.arm == "treatment") == (unit.key, "receipt", in_treatment(1, "ann", 0.5))
+    treated = in_treatment(1, BY_USER.subject({"user": "ann"}), 0.5)
+    assert (start.key, start.journey, start.side == "treatment") == (unit.key, "receipt", treated)
 
 
 def test_a_span_that_ends_badly_has_failed(observer, tracer, tmp_path):

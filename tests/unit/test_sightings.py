@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from refute.core.cohort import Seal, report, start_report
+from refute.core.audience import arm_of
+from refute.core.cohort import Seal, Start, report, start_report
 from refute.experiment.sightings import ORDER_S, Allotment, Sightings
 from refute.experiment.tape import ObservedTape
 
@@ -20,9 +21,9 @@ class Phase:
         self.sightings = Sightings(self.tape, 100.0, TIMEOUT_S, SEAL)
         self.seal = seal
 
-    def start(self, key, at_s, *, arm="treatment", whose=None, journey=""):
-        baggage = self.seal.baggage(key, arm)
-        self.sightings.hear(start_report(baggage, whose or key, journey, at_s))
+    def start(self, key, at_s, *, side="treatment", subject="", journey="", share=0.5, step=0):
+        baggage = self.seal.baggage(key, arm_of(side))
+        self.sightings.hear(start_report(baggage, Start(key, side, subject, journey, at_s, share, step)))
         return baggage
 
     def met(self, baggage, *counts):
@@ -40,12 +41,12 @@ class Phase:
 
 def test_units_get_their_places_by_their_start_whatever_is_heard_of_first():
     phase = Phase()
-    phase.start("b", 101.0, arm="control")
+    phase.start("b", 101.0, side="control")
     phase.start("a", 100.99)
     phase.end("b", served=1.0)
-    assert phase.advance(101.0 + ORDER_S / 2) == ([], [])  # an earlier start may still be told
-    (outcome,), costs = phase.advance(101.0 + ORDER_S)
-    assert (outcome.unit, outcome.index, outcome.arm, outcome.start_s, costs) == ("b", 1, "control", pytest.approx(1.0), [])
+    assert phase.advance(101.0 + ORDER_S / 2) == []  # an earlier start may still be told
+    (outcome,) = phase.advance(101.0 + ORDER_S)
+    assert (outcome.unit, outcome.index, outcome.arm, outcome.start_s) == ("b", 1, "control", pytest.approx(1.0))
     assert [slot.arm for slot in phase.tape.slots()] == ["treatment", "control"]
     assert phase.tape.slots()[0].outcome is None
     assert not phase.sightings.settled
@@ -56,30 +57,37 @@ def test_what_its_calls_met_is_in_the_outcome_whoever_told_it():
     baggage = phase.start("a", 101.0)
     phase.met(baggage, "eligible", "drawn", "hit")
     phase.end("a", late=[report(baggage, "eligible", "llm").decode()])
-    (outcome,), _ = phase.advance(102.0)
+    (outcome,) = phase.advance(102.0)
     assert (outcome.eligible, outcome.drawn, outcome.hits) == ({"llm": 2}, {"llm": 1}, {"llm": 1})
     assert phase.sightings.settled
 
 
-def test_of_one_user_the_first_unit_on_a_journey_gives_evidence_and_all_of_them_cost():
+def test_a_place_keeps_whose_it_is_by_which_share_it_was_drawn_and_who_is_outside():
     phase = Phase()
-    phase.start("a", 101.0, whose="ann", journey="ask")
-    phase.start("b", 101.1, whose="ann", journey="ask")
-    phase.start("c", 101.2, whose="ann", journey="buy")
-    phase.end("a", "b", "c")
-    outcomes, costs = phase.advance(102.0)
-    assert [outcome.unit for outcome in outcomes] == ["a", "c"]
-    assert costs == [{"tokens": 7.0}]
-    assert phase.sightings.settled
+    phase.start("a/1", 101.0, subject="a", share=0.1, step=0)
+    phase.start("b/1", 101.1, subject="b", share=0.1, step=0, side="outside")
+    phase.tape.widen(2, 0.5)
+    phase.start("a/2", 101.2, subject="a", share=0.5, step=1, journey="ask")
+    phase.end("a/1", "b/1", "a/2")
+    assert [(outcome.arm, outcome.cluster) for outcome in phase.advance(102.0)] == [
+        ("treatment", "a"),
+        ("outside", "b"),
+        ("treatment", "a"),
+    ]
+    assert [(slot.share, slot.step, slot.subject, slot.journey) for slot in phase.tape.slots()] == [
+        (0.1, 0, "a", ""), (0.1, 0, "b", ""), (0.5, 1, "a", "ask"),
+    ]  # fmt: skip
+    assert phase.tape.step == 1
+    assert phase.tape.treated_left(lambda slot: slot.step == 1) == 97
 
 
 def test_a_unit_that_went_with_its_process_has_failed_where_it_could_have_been_hit_and_is_left_open_where_nobody_knows():
     phase = Phase()
     phase.met(phase.start("a", 101.0), "eligible")
     phase.start("b", 101.0)
-    assert phase.advance(102.5) == ([], [])
+    assert phase.advance(102.5) == []
     assert not phase.sightings.settled
-    (outcome,), _ = phase.advance(104.1)
+    (outcome,) = phase.advance(104.1)
     assert (outcome.unit, outcome.error, outcome.eligible) == ("a", "lost", {"llm": 1})
     assert [slot.outcome is None for slot in phase.tape.slots()] == [False, True]
     assert phase.sightings.settled  # nobody waits for it any longer
@@ -91,17 +99,8 @@ def test_forged_and_garbled_reports_count_for_nothing():
     phase.met(phase.start("a", 101.0), "eligible")
     for datagram in (b"", b"{}", b"[1,2,3]", b'["x","start",["a","b","c"]]'):
         phase.sightings.hear(datagram)
-    assert phase.advance(102.0) == ([], [])
+    assert phase.advance(102.0) == []
     assert phase.tape.slots() == []
-
-
-def test_no_more_units_get_a_place_than_were_planned():
-    phase = Phase(planned=2)
-    for number in range(4):
-        phase.start(f"u{number}", 101 + number / 10)
-    phase.end(*(f"u{number}" for number in range(4)))
-    outcomes, costs = phase.advance(102.0)
-    assert (len(outcomes), len(costs)) == (2, 2)
 
 
 @pytest.mark.parametrize("seed", range(20))

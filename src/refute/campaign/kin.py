@@ -40,11 +40,11 @@ def prediction(intent: Intent, belief: Belief, standings: Mapping[str, Standing]
     """
     stated = standings[belief.id].confidence if belief.id in standings else belief.confidence
     tested = [
-        Relative(_traits(intent, other), other.confidence, standings[other.id].confidence)
+        Relative(traits(intent, other), other.confidence, standings[other.id].confidence)
         for other in intent.beliefs.values()
         if other.id != belief.id and standings[other.id].claim.seen.units
     ]
-    return predicted(_traits(intent, belief), stated, tested)
+    return predicted(traits(intent, belief), stated, tested)
 
 
 def reason(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> str | None:
@@ -68,7 +68,8 @@ def reach(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> 
     return predicted_journeys(intent.system, predicted_harm(intent.system, belief.when.target, passed_on))
 
 
-def _traits(intent: Intent, belief: Belief) -> Traits:
+def traits(intent: Intent, belief: Belief) -> Traits:
+    """Return what makes a belief a relative of others."""
     component = intent.system.components[belief.when.target]
     library = component.python.split(":", 1)[0] or component.endpoint.split("://", 1)[-1].split("/", 1)[0]
     return Traits(component.name, component.kind, library, belief.when.fault)

@@ -16,9 +16,10 @@ from refute.core.units import show_share
 from refute.experiment.design import aim
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import Fault
-from refute.injectors.registry import choose
+from refute.injectors.registry import choose, struck_elsewhere
 from refute.intent import load
 from refute.intent.magnitudes import shown_magnitude
+from refute.safety.far import mechanism
 
 _COLUMNS = ("belief", "claim", "fault → target", "criterion", "confidence", "what hangs on it")
 
@@ -88,14 +89,19 @@ def _cells(belief: Belief, faults: Mapping[str, Fault]) -> tuple[str, ...]:
     return belief.id, belief.claim, fault, belief.then.text, show_share(belief.confidence), hangs
 
 
+def _host_name(intent: Intent, belief: Belief) -> str:
+    return intent.system.components[belief.when.target].place.host or "this host"
+
+
 def _host(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> str:
-    """Say how this host would carry out a fault of a whole component, or what it lacks for it; "" for any other fault."""
+    """Say how its host would carry out a fault of a whole component, or what it lacks for it; "" for any other fault."""
     if not faults[belief.when.fault].whole:
         return ""
     try:
-        return f"{belief.when.fault} by {choose(aim(intent, belief, 0)).name}"
+        arming = aim(intent, belief, 0)
+        return f"{belief.when.fault} by {mechanism(arming) if struck_elsewhere(arming) else choose(arming).name}"
     except RefuteError as error:
-        return f"cannot: {error.problems[0].seen}"
+        return f"cannot: {error.problems[0].seen or error.problems[0].what}"
 
 
 def _head(intent: Intent) -> str:
@@ -113,7 +119,7 @@ def _lines(intent: Intent, faults: Mapping[str, Fault]) -> Iterator[str]:
         yield f"  when {fault}, then {criterion}; confidence {confidence}"
         yield f"  decides: {hangs}"
         if host := _host(intent, belief, faults):
-            yield f"  on this host: {host}"
+            yield f"  on {_host_name(intent, belief)}: {host}"
 
 
 def _print_table(intent: Intent, faults: Mapping[str, Fault]) -> None:
@@ -127,4 +133,4 @@ def _print_table(intent: Intent, faults: Mapping[str, Fault]) -> None:
     Console().print(table)
     for belief in intent.beliefs.values():
         if host := _host(intent, belief, faults):
-            click.echo(f"{belief.id} on this host: {host}")
+            click.echo(f"{belief.id} on {_host_name(intent, belief)}: {host}")

@@ -10,7 +10,7 @@ from refute.core.lease import Lease
 from refute.core.system import Component
 
 Draw = Literal["call", "attempt", "burst", "conversation", "user"]
-RollbackKind = Literal["expiring", "journalled"]
+RollbackKind = Literal["expiring", "journalled", "elsewhere"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class Handle:
 
     Attributes:
         injector: entry-point name of the injector that made it.
-        rollback: `expiring` (ends with the lease) or `journalled` (any fresh process can undo it from here).
+        rollback: `expiring` (ends with the lease), `journalled` (any fresh process of this host can undo it from here) or
+            `elsewhere` (the guardian of another host can, and says whether it has).
         data: whatever the injector needs, JSON only.
         id: unique.
     """

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import cast, get_args
 from urllib.parse import quote, unquote
 
+from refute.core.audience import Side
 from refute.core.context import Arm, Count, UnitContext
 
 HEADER = "baggage"
@@ -140,39 +141,41 @@ class Start:
 
     Attributes:
         key: the unit's.
-        arm: its cohort.
-        cluster: whose it is: an opaque name, the same for all units of one user.
+        side: its cohort, or `outside`.
+        subject: whose it is: an opaque name, the same for all units of one user; "" where it stands for itself.
         journey: user journey, or "".
         at_s: when, on `lease_now_s` of its machine.
+        share: probability with which it was put into treatment, in [0, 1].
+        step: of a ramp, from 0.
     """
 
     key: str
-    arm: Arm
-    cluster: str
+    side: Side
+    subject: str
     journey: str
     at_s: float
+    share: float
+    step: int
 
 
-def start_report(baggage: str, cluster: str, journey: str, at_s: float) -> bytes:
-    """Return the report of a unit's start; see `Start`.
+def start_report(baggage: str, start: Start) -> bytes:
+    """Return the report of a unit's start.
 
     Args:
         baggage: the signed members that carry it.
-        cluster: whose it is.
-        journey: user journey, or "".
-        at_s: when.
+        start: what is told of it.
     """
-    return json.dumps([baggage, "start", [cluster, journey, at_s]]).encode()
+    return json.dumps([baggage, "start", [start.side, start.subject, start.journey, start.at_s, start.share, start.step]]).encode()
 
 
 def read_start(datagram: bytes, seal: Seal) -> Start | None:
     """Return a unit's start; None where the report is another one, garbled or forged."""
     try:
-        baggage, what, (cluster, journey, at_s) = json.loads(datagram)
-        opened = seal.opened(baggage) if what == "start" else None
+        baggage, what, (side, subject, journey, at_s, share, step) = json.loads(datagram)
+        opened = seal.opened(baggage) if what == "start" and side in get_args(Side) else None
+        return None if opened is None else Start(opened[0], side, str(subject), str(journey), float(at_s), float(share), int(step))
     except (ValueError, TypeError, AttributeError):
         return None
-    return None if opened is None else Start(*opened, str(cluster), str(journey), float(at_s))
 
 
 def _members(baggage: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from refute.core.arming import Draw
+from refute.core.audience import Audience
 from refute.core.criterion import Criterion
 from refute.core.system import Component, Hazard
 from refute.core.units import Money
@@ -176,6 +177,8 @@ class BlastRadius:
         never: components that no fault may touch.
         hosts: hosts to which load may be sent.
         error_budget: objective in (0, 1), window in seconds and share that may be spent; None where not stated.
+        ramp: smaller shares than the cohort, rising, that come before it; each lasts until it is seen to do no more harm than it may.
+        audience: which units may see a fault, and whose stay together.
     """
 
     cohort: float = 0.5
@@ -184,6 +187,8 @@ class BlastRadius:
     never: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "::1"})
     error_budget: ErrorBudget | None = None
+    ramp: tuple[float, ...] = ()
+    audience: Audience = field(default_factory=Audience)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +251,7 @@ class Environment:
         approvals: whose yes is needed, None for nobody's.
         windows: hours in which experiments may run; empty for any.
         freezes: days on which none may.
+        stop_when: the stop conditions here, tightened already; None where they are those of the intent.
     """
 
     name: str
@@ -254,6 +260,7 @@ class Environment:
     approvals: Approvals | None = None
     windows: tuple[Window, ...] = ()
     freezes: tuple[Freeze, ...] = ()
+    stop_when: tuple[Criterion, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

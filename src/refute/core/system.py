@@ -20,7 +20,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a component is found on this host, for faults that strike it as a whole.
+    """Where a component is found, for faults that strike it as a whole: on this host, or on one that has a guardian of its own.
 
     Attributes:
         pidfile: absolute path of the file in which its process keeps its process id, or "".
@@ -28,6 +28,9 @@ class Place:
         port: TCP port at which it listens, 0 where it is not stated.
         netns: named network namespace that it runs in, "" for the host's own.
         directory: absolute path of the directory that it writes to, or "".
+        host: name of the host that all this is about, "" for this one.
+        guardian: `tls://HOST:PORT` at which that host's guardian is reached, or "".
+        exposed: whether its port is reached from other hosts, so that faults of it strike what arrives at any interface.
     """
 
     pidfile: str = ""
@@ -35,6 +38,9 @@ class Place:
     port: int = 0
     netns: str = ""
     directory: str = ""
+    host: str = ""
+    guardian: str = ""
+    exposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,10 @@ class Component:
 
     @property
     def port(self) -> int:
-        """The TCP port at which it listens: as stated, or its endpoint's on loopback or in its namespace; 0 where there is none."""
-        parts = urlsplit(self.endpoint)
-        if self.place.port or (parts.hostname not in _LOOPBACK and not self.place.netns):
-            return self.place.port
+        """The TCP port at which it listens: as stated, or its endpoint's on loopback, in its namespace or on its host; 0 for none."""
+        parts, place = urlsplit(self.endpoint), self.place
+        if place.port or not (parts.hostname in _LOOPBACK or place.netns or place.host or place.exposed):
+            return place.port
         return parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
 
     def to_json(self) -> dict[str, Any]:

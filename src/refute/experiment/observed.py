@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from typing import Any, Self
 
@@ -38,15 +38,12 @@ class ObservedSession:
     Args:
         intent: what to run.
         heard: called with each batch of outcomes: (phase, outcomes as JSON).
-        spent: called with what a unit cost that gives no evidence.
     """
 
-    def __init__(
-        self, intent: Intent, heard: Callable[[str, list[dict[str, Any]]], None], spent: Callable[[Mapping[str, float]], None]
-    ) -> None:
+    def __init__(self, intent: Intent, heard: Callable[[str, list[dict[str, Any]]], None]) -> None:
         """Reach nobody yet."""
         self._intent = intent
-        self._outcomes_heard, self._spent = heard, spent
+        self._outcomes_heard = heard
         self._ears = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._phase: _Phase | None = None
         self._asked: set[Peer] = set()
@@ -113,7 +110,10 @@ class ObservedSession:
         assert isinstance(tape, ObservedTape)
         workload, began_s = self._intent.workload, lease_now_s()
         sightings = Sightings(tape, began_s, workload.timeout_s, Seal(self.link.environment[TOKEN_VARIABLE]))
-        watch = {"phase": tape.phase, "seed": seed, "cohort": cohort, "timeout_s": workload.timeout_s}
+        watch = {
+            "phase": tape.phase, "seed": seed, "share": cohort, "step": 0, "timeout_s": workload.timeout_s,
+            "audience": self._intent.blast_radius.audience.to_json(),
+        }  # fmt: skip
         self._phase = phase = _Phase(sightings, Allotment(tape.planned), watch)
         most_s = max(_LEAST_S, _SLOW * tape.planned / workload.rate_per_s)
         while not (phase.closed_s and sightings.settled and lease_now_s() - phase.closed_s > _LAST_S):
@@ -125,6 +125,25 @@ class ObservedSession:
                 await self.halt()
             yield
         self._phase = None
+
+    async def widen(self, tape: Tape, share: float) -> bool:
+        """Put a larger share of the units that begin from now on into treatment; each of them tells by which share it was drawn.
+
+        Args:
+            tape: of the phase under way.
+            share: of treatment, in [0, 1].
+
+        Returns:
+            False where the phase is over.
+        """
+        phase = self._phase
+        if phase is None or phase.closed_s:
+            return False
+        tape.widen(tape.started, share)
+        phase.watch |= {"share": share, "step": tape.step}
+        asked = (peer.ask("widen", timeout_s=1.0, share=share, step=tape.step) for peer in phase.watching)
+        await asyncio.gather(*asked, return_exceptions=True)  # one that does not answer goes on with the smaller share
+        return True
 
     async def halt(self) -> None:
         """Have no more requests counted as units in this phase; those under way end."""
@@ -188,9 +207,7 @@ class ObservedSession:
             peer.tell("grant", units=more)
 
     def _advance(self, name: str, sightings: Sightings) -> None:
-        outcomes, costs = sightings.advance(lease_now_s())
-        for cost in costs:
-            self._spent(cost)
+        outcomes = sightings.advance(lease_now_s())
         if outcomes:
             self._outcomes_heard(name, [outcome.to_json() for outcome in outcomes])
 

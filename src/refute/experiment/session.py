@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ _SETUP_S = 120.0
 _TEARDOWN_S = 10.0
 _DRAIN_S = 5.0
 _TICK_S = 0.1
+_AHEAD_S = 0.5
 
 
 class Session:
@@ -51,6 +53,7 @@ class Session:
         self._cases_path = intent.workload.cases
         self._cases = read_cases(self._cases_path)
         self._journeys = {name: journey.share for name, journey in intent.system.journeys.items()}
+        self._audience = intent.blast_radius.audience
         self._process: asyncio.subprocess.Process | None = None
         self._worker: Peer | None = None
         self._ready: asyncio.Future[Message] | None = None
@@ -103,6 +106,7 @@ class Session:
             await self._worker.ask(
                 "start", folder=str(self._intent.folder.resolve()), kind=workload.kind, target=workload.target, setup=workload.setup,
                 cases=str(self._cases_path.resolve()), limit_s=workload.timeout_s, journeys=self._journeys,
+                audience=self._audience.to_json(),
                 hosts=sorted(self._intent.blast_radius.hosts),
                 indicators=[asdict(indicator) for indicator in self._intent.indicators.values()],
             )  # fmt: skip
@@ -127,7 +131,7 @@ class Session:
             seed: of units and cohorts.
             cohort: share in treatment, in [0, 1].
         """
-        tape = Tape(phase, draw_units(self._cases, self._journeys, seed, phase), planned, seed, cohort)
+        tape = Tape(phase, draw_units(self._cases, self._journeys, seed, phase, self._audience), planned, seed, cohort)
         tape.paced(self._intent.workload.rate_per_s, self._intent.workload.timeout_s)
         return tape
 
@@ -155,6 +159,23 @@ class Session:
             if asyncio.get_running_loop().time() > until_s:
                 raise self._failed("WORKLOAD-STUCK", f"the {tape.phase} phase does not end", f"not within {limit_s:.0f} s")
             yield
+
+    async def widen(self, tape: Tape, share: float) -> bool:
+        """Put a larger share of units into treatment from a moment on that is near and certain.
+
+        Args:
+            tape: of the phase under way.
+            share: of treatment, in [0, 1].
+
+        Returns:
+            False where the load was too quick: nothing has changed then.
+        """
+        first = tape.started + 1 + math.ceil(_AHEAD_S * self._intent.workload.rate_per_s)
+        with tape.held_at(first):  # units that the worker starts meanwhile are heard of once their arms are known
+            answer = await self.worker.ask("widen", first=first, share=share)
+            if answer["taken"]:
+                tape.widen(first, share)
+        return bool(answer["taken"])
 
     async def halt(self) -> None:
         """Start no more units of this phase; those under way end."""

@@ -9,7 +9,7 @@ from typing import Any
 from refute.core.cohort import Seal, Start, read_report, read_start
 from refute.core.context import Count
 from refute.core.link import Message
-from refute.core.outcome import Outcome
+from refute.core.outcome import Outcome, Slot
 from refute.experiment.tape import ObservedTape
 
 ORDER_S = 0.1
@@ -25,8 +25,7 @@ _LITTLE = 0.05
 class Sightings:
     """One phase of live traffic, seen by any number of processes.
 
-    A place in the order goes to a unit as soon as its start is known, so that nothing is conditioned on its end. Of one user's units
-    on one journey the first alone gives evidence: the others are in the same cohort, and what happens to them is no independent news.
+    A place in the order goes to a unit as soon as its start is known, so that nothing is conditioned on its end.
 
     Args:
         tape: filled.
@@ -40,8 +39,6 @@ class Sightings:
         self._tape, self._began_s, self._timeout_s, self._seal = tape, began_s, timeout_s, seal
         self._waiting: dict[str, Start] = {}
         self._open: dict[str, tuple[Start, int]] = {}
-        self._repeats: OrderedDict[str, None] = OrderedDict()
-        self._whose: set[tuple[str, str]] = set()
         self._counts: OrderedDict[str, Counter[tuple[Count, str]]] = OrderedDict()
         self._ended: dict[str, Mapping[str, Any]] = {}
 
@@ -62,26 +59,22 @@ class Sightings:
             self.hear(datagram.encode())
         self._ended |= {ended["unit"]: ended for ended in message["ended"]}
 
-    def advance(self, now_s: float) -> tuple[list[Outcome], list[Mapping[str, float]]]:
+    def advance(self, now_s: float) -> list[Outcome]:
         """Give places to units that have started, and outcomes to those that have ended or are past their deadline.
 
         Args:
             now_s: on `lease_now_s`.
-
-        Returns:
-            The outcomes, and the costs of units that give no evidence.
         """
         for start in sorted(self._waiting.values(), key=lambda start: start.at_s):
             if start.at_s <= now_s - ORDER_S:
                 del self._waiting[start.key]
                 self._place(start)
-        costs = [self._ended.pop(key)["cost"] for key in list(self._repeats) if key in self._ended]
         known = [self._outcome(key, self._ended.pop(key)) for key in list(self._open) if key in self._ended]
         lost = [self._outcome(key, self._lost()) for key, (start, _) in list(self._open.items()) if self._is_lost(start, now_s)]
         outcomes = known + lost
         if outcomes:
             self._tape.add(self._tape.started, outcomes)
-        return outcomes, costs
+        return outcomes
 
     @property
     def settled(self) -> bool:
@@ -89,14 +82,8 @@ class Sightings:
         return not self._waiting and not self._tape.open()
 
     def _place(self, start: Start) -> None:
-        whose = start.cluster, start.journey
-        if whose in self._whose or self._tape.started >= self._tape.planned:
-            self._repeats[start.key] = None
-            if len(self._repeats) > _REMEMBERED:
-                self._repeats.popitem(last=False)
-            return
-        self._whose.add(whose)
-        self._open[start.key] = start, self._tape.begin(start.arm, start.journey, start.at_s - self._began_s)
+        slot = Slot(start.side, start.journey, None, start.share, start.subject, start.step)
+        self._open[start.key] = start, self._tape.begin(slot, start.at_s - self._began_s)
 
     def _is_lost(self, start: Start, now_s: float) -> bool:
         """Say whether a unit must have gone with its process. One that could not be hit by then is left open: it might not count."""
@@ -114,7 +101,7 @@ class Sightings:
             return {component: number for (count, component), number in counts.items() if count == what}
 
         return Outcome(
-            key, start.cluster, start.arm, start.journey, index, start.at_s - self._began_s, ended["latency_s"],
+            key, start.subject or key, start.side, start.journey, index, start.at_s - self._began_s, ended["latency_s"],
             ended["values"], of("eligible"), of("hit"), ended["error"], ended["cost"], of("drawn"),
         )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -154,13 +154,9 @@ class Telling:
         """Pass on units that have ended, and add up what they cost."""
         self.result.units += len(outcomes)
         for outcome in outcomes:
-            self.spent(outcome["cost"])
+            for name, amount in outcome["cost"].items():
+                self.result.cost[name] = self.result.cost.get(name, 0.0) + amount
         self.emit("outcomes", phase=phase, outcomes=outcomes)
-
-    def spent(self, cost: Mapping[str, float]) -> None:
-        """Add up what a unit cost, one that gives no evidence too."""
-        for name, amount in cost.items():
-            self.result.cost[name] = self.result.cost.get(name, 0.0) + amount
 
     def looked(self, belief: str, look: Look) -> None:
         """Take down a look at the evidence, and tell of it where it is new."""
@@ -181,6 +177,16 @@ class Telling:
         """Take down and tell that a stop condition has ended the injection."""
         self.result.breach = breach
         self.emit("stop", **asdict(breach), seconds_to_rollback=seconds_to_rollback, started=started)
+
+    def climbed(self, tape: Tape, share: float) -> None:
+        """Tell that a ramp has gone up."""
+        self.emit("ramp", ok=True, step=tape.step + 1, steps=len(self._experiment.shares), share=share, first=tape.wider_from, reason="")
+
+    def stayed(self, tape: Tape, reason: str) -> None:
+        """Tell that a ramp has not gone all the way up, and why."""
+        shares = self._experiment.shares
+        why = reason or "the run ended"
+        self.emit("ramp", ok=False, step=tape.step + 1, steps=len(shares), share=shares[tape.step], first=tape.wider_from, reason=why)
 
     def landed(self) -> None:
         """Tell what was delivered."""

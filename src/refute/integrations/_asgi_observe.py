@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
 from typing import Any
 
 from refute.core.cohort import HEADER, without_unit
 from refute.core.context import UnitContext, current_unit
-from refute.integrations._exchange import Entrance, Exchange, Journeys
+from refute.integrations._exchange import Exchange, Journeys, entrance
 from refute.integrations._observer import Joined, observer_of
 from refute.integrations._units import LiveUnit
 
@@ -27,18 +28,20 @@ class ObserveMiddleware:
     Args:
         app: the service.
         service: its name, which intent files use: `workload: {observe: NAME}`.
-        key: header that names the user or tenant, who then stays in one cohort; without it every request is drawn by itself.
+        fields: headers that say something of the user, by a name of their own: `{"customer": "x-customer"}`. Intent files may draw cohorts
+            by that name (`cohort_by`), and keep users in or out by it (`only`, `except`). What they say stays in the service.
         journeys: user journey by `[METHOD ]/path`, where `*` stands for anything, or a function of method and path. Requests that belong to
             none are no units. Where not given, all requests are units of no named journey.
         entry: whether units begin here, and not only in services that call this one.
     """
 
-    def __init__(self, app: App, *, service: str, key: str = "", journeys: Journeys = None, entry: bool = True) -> None:
+    def __init__(
+        self, app: App, *, service: str, fields: Mapping[str, str] | None = None, journeys: Journeys = None, entry: bool = True
+    ) -> None:
         """Do nothing yet: the process can be asked to join from its first request or its start-up on."""
         self._app = app
         self._observer = observer_of(service)
-        self._entrance = Entrance(key.lower(), journeys, entry)
-        self._key = key.lower().encode("latin-1")
+        self._entrance = entrance(fields, journeys, entry=entry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -56,12 +59,11 @@ class ObserveMiddleware:
         exchange: Exchange | None = None
         if unit is None:
             signed = ""
-            method, path = scope["method"], scope["path"]
-            journey = self._entrance.journey(method, path)
-            live = None if journey is None else joined.begin(self._whose(scope["headers"]), journey)
-            if live is not None and journey is not None:
+            case = self._entrance.case(scope["method"], scope["path"], partial(_header, scope["headers"]))
+            live = None if case is None else joined.begin(case)
+            if live is not None and case is not None:
                 unit, signed = live, live.baggage
-                exchange = Exchange(live, method, path, journey)
+                exchange = Exchange(live, case)
                 receive, send = _heard(exchange, live, receive, send)
             if before or signed:
                 scope = {**scope, "headers": carrying(scope["headers"], signed)}
@@ -80,8 +82,10 @@ class ObserveMiddleware:
             if exchange is not None:
                 exchange.over(error or "Unfinished")
 
-    def _whose(self, headers: Headers) -> str:
-        return next((value.decode("latin-1") for name, value in headers if name == self._key), "") if self._key else ""
+
+def _header(headers: Headers, wanted: str) -> str:
+    sought = wanted.encode("latin-1")
+    return next((value.decode("latin-1") for name, value in headers if name == sought), "")
 
 
 def _heard(exchange: Exchange, unit: LiveUnit, receive: Receive, send: Send) -> tuple[Receive, Send]:

@@ -20,14 +20,27 @@ class Entrance:
     """Which requests are units.
 
     Attributes:
-        key: header that names the user or tenant, lower case; "" where every request is by itself.
+        fields: headers, lower case, by the name under which intent files know what they say.
         journeys: by `[METHOD ]/path`, `*` allowed, or a function of method and path; what belongs to none is no unit. None: all are units.
         entry: whether units begin here, and not only in services that call this one.
     """
 
-    key: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
     journeys: Journeys = None
     entry: bool = True
+
+    def case(self, method: str, path: str, header: Callable[[str], str]) -> dict[str, str] | None:
+        """Return what is known of a request; None where it is no unit.
+
+        Args:
+            method: of the request.
+            path: of the request.
+            header: returns what a header says, "" where there is none.
+        """
+        journey = self.journey(method, path)
+        if journey is None:
+            return None
+        return {"method": method, "path": path, "journey": journey} | {name: header(wanted) for name, wanted in self.fields}
 
     def journey(self, method: str, path: str) -> str | None:
         """Return the journey of a request, "" for one without a name; None where it is no unit."""
@@ -40,22 +53,24 @@ class Entrance:
         return next((journey for pattern, journey in self.journeys.items() if _matches(pattern, method, path)), None)
 
 
+def entrance(fields: Mapping[str, str] | None, journeys: Journeys, *, entry: bool) -> Entrance:
+    """Return which requests are units, as a middleware was told."""
+    return Entrance(tuple((name, header.lower()) for name, header in (fields or {}).items()), journeys, entry)
+
+
 class Exchange:
     """One request and its response.
 
     Args:
         unit: that it is.
-        method: of the request.
-        path: of the request.
-        journey: of the unit.
+        case: what is known of the request.
     """
 
     __slots__ = ("_asked", "_case", "_said", "_status", "_unit")
 
-    def __init__(self, unit: LiveUnit, method: str, path: str, journey: str) -> None:
+    def __init__(self, unit: LiveUnit, case: dict[str, str]) -> None:
         """Begin."""
-        self._unit = unit
-        self._case = {"method": method, "path": path, "journey": journey}
+        self._unit, self._case = unit, case
         self._asked, self._said = bytearray(), bytearray()
         self._status = 0
 

@@ -50,7 +50,14 @@ class Joined:
         self._over = threading.Event()
         connection = connect(ROLE, environ, [observer.service])
         self._ingress = Ingress(environ[ADDRESS_VARIABLE], environ[TOKEN_VARIABLE], _PATIENCE_S)
-        handlers = {"go": _nothing, "ready": self._ready, "watch": self._watch, "grant": self._grant, "unwatch": self._unwatch}
+        handlers = {
+            "go": _nothing,
+            "ready": self._ready,
+            "watch": self._watch,
+            "grant": self._grant,
+            "widen": self._widen,
+            "unwatch": self._unwatch,
+        }
         self.agent = Agent(connection, in_process(), handlers, self._end)
 
     def start(self) -> None:
@@ -62,10 +69,10 @@ class Joined:
         """Return the unit that another service has begun and a request carries; None where it carries none, or a forged one."""
         return self._ingress.unit(baggage) if baggage else None
 
-    def begin(self, whose: str, journey: str) -> LiveUnit | None:
+    def begin(self, case: Mapping[str, str]) -> LiveUnit | None:
         """Begin a unit; see `Units.begin`."""
         units = self.units
-        return None if units is None else units.begin(whose, journey)
+        return None if units is None else units.begin(case)
 
     def forget(self) -> None:
         """Let go of it in a process that was forked from the one that joined."""
@@ -86,6 +93,11 @@ class Joined:
     def _grant(self, message: Message) -> Message:
         if self.units is not None:
             self.units.grant(message["units"])
+        return {}
+
+    def _widen(self, message: Message) -> Message:
+        if self.units is not None:
+            self.units.widen(message["share"], message["step"])
         return {}
 
     def _unwatch(self, _message: Message) -> Message:

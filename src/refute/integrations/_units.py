@@ -6,14 +6,14 @@ import os
 import secrets
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any, TypeVar
 
+from refute.core.audience import Audience, arm_of, side
 from refute.core.clock import lease_now_s
-from refute.core.cohort import report, start_report
+from refute.core.cohort import Start, report, start_report
 from refute.core.context import Arm, Count, UnitContext
-from refute.core.draws import in_treatment
 from refute.core.link import Message
 from refute.injectors.ingress import Ingress
 from refute.integrations._judge import Judge, Read
@@ -87,7 +87,9 @@ class Units:
         """Begin none yet."""
         self.phase: str = watch["phase"]
         self.ingress, self._judge = ingress, judge
-        self._seed, self._cohort, self._timeout_s = int(watch["seed"]), float(watch["cohort"]), float(watch["timeout_s"])
+        self._seed, self._timeout_s = int(watch["seed"]), float(watch["timeout_s"])
+        self._audience = Audience.from_json(watch["audience"])
+        self._drawn = float(watch["share"]), int(watch["step"])
         self._granted = int(watch["units"])
         self._salt = ingress.seal.salt
         self._lock = threading.Lock()
@@ -109,25 +111,41 @@ class Units:
         """Begin no more."""
         self._granted = 0
 
-    def begin(self, whose: str, journey: str) -> LiveUnit | None:
+    def widen(self, share: float, step: int) -> None:
+        """Put a larger share into treatment from now on.
+
+        Args:
+            share: in [0, 1].
+            step: of a ramp, from 0.
+        """
+        self._drawn = share, step
+
+    def begin(self, case: Mapping[str, str]) -> LiveUnit | None:
         """Begin a unit; None where none may begin now.
 
         Args:
-            whose: what decides its cohort, such as a user's name; it is not told to anybody. "" for nobody's.
-            journey: user journey, or "".
+            case: its `journey`, "" for none, and what else is known of it: whose it is, among others. It is not told to anybody.
         """
         with self._lock:
             if self._begun >= self._granted:
                 return None
             self._begun += 1
             number = self._begun
-        at_s, whose = lease_now_s(), whose or secrets.token_hex(8)
-        cluster = blake2b(whose.encode(), key=self._salt, digest_size=8).hexdigest()
-        arm: Arm = "treatment" if in_treatment(self._seed, whose, self._cohort) else "control"
-        unit = LiveUnit(f"{cluster}/{self.phase}-{os.getpid():x}-{number:x}", arm, self, at_s)
-        self._open[unit.key] = unit
-        self.tell(start_report(unit.baggage, cluster, journey, at_s))
+        at_s, (share, step) = lease_now_s(), self._drawn
+        named = self._audience.subject(case) if case.get(self._audience.by) else ""
+        subject = blake2b(named.encode(), key=self._salt, digest_size=8).hexdigest() if named else ""
+        key = f"{subject or secrets.token_hex(8)}/{self.phase}-{os.getpid():x}-{number:x}"
+        where = side(self._seed, named or key, share, inside=self._inside(case))
+        unit = LiveUnit(key, arm_of(where), self, at_s)
+        self._open[key] = unit
+        self.tell(start_report(unit.baggage, Start(key, where, subject, case["journey"], at_s, share, step)))
         return unit
+
+    def _inside(self, case: Mapping[str, str]) -> bool:
+        """Whether a unit may see a fault. What does not say all that the run asks for is spared: it might be somebody who must be."""
+        audience = self._audience
+        asked = {name for one in audience.without for name in one.cases} | ({audience.by} if audience.by else set())
+        return asked <= case.keys() and bool(not audience.by or case[audience.by]) and audience.includes(case)
 
     def tell(self, datagram: bytes) -> None:
         """Report something, now or with the next news."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import Context, copy_context
 from typing import Any
 
 from refute.core.cohort import without_unit
 from refute.core.context import current_unit
-from refute.integrations._exchange import Entrance, Exchange, Journeys
+from refute.integrations._exchange import Exchange, Journeys, entrance
 from refute.integrations._observer import Joined, observer_of
 
 Environ = dict[str, Any]
@@ -24,17 +24,18 @@ class ObserveMiddleware:
     Args:
         app: the service.
         service: its name, which intent files use.
-        key: header that names the user or tenant.
+        fields: headers that say something of the user, by a name of their own.
         journeys: user journey by `[METHOD ]/path`, or a function of method and path.
         entry: whether units begin here.
     """
 
-    def __init__(self, app: App, *, service: str, key: str = "", journeys: Journeys = None, entry: bool = True) -> None:
+    def __init__(
+        self, app: App, *, service: str, fields: Mapping[str, str] | None = None, journeys: Journeys = None, entry: bool = True
+    ) -> None:
         """Do nothing yet: the process can be asked to join from its first request on."""
         self._app = app
         self._observer = observer_of(service)
-        self._entrance = Entrance(key.lower(), journeys, entry)
-        self._key = "HTTP_" + key.upper().replace("-", "_") if key else ""
+        self._entrance = entrance(fields, journeys, entry=entry)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Pass a request on."""
@@ -52,11 +53,11 @@ class ObserveMiddleware:
             context.run(current_unit.set, unit)
             return Body(context.run(self._app, environ, start_response), context)
         method, path = environ["REQUEST_METHOD"], environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        journey = self._entrance.journey(method, path)
-        live = None if journey is None else joined.begin(environ.get(self._key, "") if self._key else "", journey)
-        if live is None or journey is None:
+        case = self._entrance.case(method, path, lambda name: str(environ.get("HTTP_" + name.upper().replace("-", "_"), "")))
+        live = None if case is None else joined.begin(case)
+        if live is None or case is None:
             return self._app(carrying(environ, ""), start_response)
-        exchange = Exchange(live, method, path, journey)
+        exchange = Exchange(live, case)
 
         def starting(status: str, headers: Any, *error: Any) -> Any:
             exchange.began(int(status.split(" ", 1)[0]))

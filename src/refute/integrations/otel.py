@@ -1,6 +1,6 @@
 """A span processor for services that have OpenTelemetry and neither ASGI nor WSGI: message consumers, gRPC servers. Extra `otel`.
 
-provider.add_span_processor(UnitSpanProcessor(service="mailer", key="enduser.id", journeys={"send *": "mail"}))
+provider.add_span_processor(UnitSpanProcessor(service="mailer", fields={"user": "enduser.id"}, journeys={"send *": "mail"}))
 """
 
 from __future__ import annotations
@@ -35,17 +35,22 @@ class UnitSpanProcessor(SpanProcessor):
 
     Args:
         service: its name, which intent files use: `workload: {observe: NAME}`.
-        key: span attribute, set at its start, that names the user or tenant, who then stays in one cohort.
+        fields: span attributes, set at its start, that say something of the user, by a name of their own: see `ObserveMiddleware`.
         journeys: user journey by span name, where `*` stands for anything, or a function of the name; spans of none are no units.
         entry: whether units begin here, and not only in services that call this one.
     """
 
     def __init__(
-        self, *, service: str, key: str = "", journeys: Mapping[str, str] | Callable[[str], str] | None = None, entry: bool = True
+        self,
+        *,
+        service: str,
+        fields: Mapping[str, str] | None = None,
+        journeys: Mapping[str, str] | Callable[[str], str] | None = None,
+        entry: bool = True,
     ) -> None:
         """Do nothing yet: the process can be asked to join from its first span on."""
         self._observer = observer_of(service)
-        self._key, self._journeys, self._entry = key, journeys, entry
+        self._fields, self._journeys, self._entry = dict(fields or {}), journeys, entry
         self._open: dict[int, tuple[UnitContext, str]] = {}
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -88,8 +93,10 @@ class UnitSpanProcessor(SpanProcessor):
         return [unit for unit, _ in list(self._open.values())]
 
     def _begun(self, joined: Joined, span: Span, journey: str | None) -> LiveUnit | None:
-        whose = (span.attributes or {}).get(self._key, "") if self._key else ""
-        return None if journey is None else joined.begin(str(whose), journey)
+        if journey is None:
+            return None
+        said = span.attributes or {}
+        return joined.begin({"name": span.name, "journey": journey} | {name: str(said.get(key, "")) for name, key in self._fields.items()})
 
     def _journey(self, name: str) -> str | None:
         """Return the journey of a span, "" for one without a name; None where it is no unit."""

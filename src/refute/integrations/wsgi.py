@@ -9,7 +9,7 @@ Without a link in the environment, that is everywhere but in a process that a ru
 
 Under live traffic, each request is a unit while a run observes the service, and nothing otherwise:
 
-    application = ObserveMiddleware(application, service="shop", key="x-user", journeys={"POST /checkout": "check-out"})
+    application = ObserveMiddleware(application, service="shop", fields={"user": "x-user"}, journeys={"POST /checkout": "check-out"})
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class Ward:
             raise RefuteError(Problem("LINK-ARMED", "this run has armed something already", next="refute abort"))
         runner = ProcessIdentity.from_json(message["runner"])
         self._journal, self._lease = self._journal_of(runner), Lease(message["ttl_s"])
-        self._about = {"experiment": message["experiment"], "runner": runner.pid}
+        self._about = {"experiment": message["experiment"], "runner": runner.pid, "by": message.get("by", "")}
         try:
             for data in message["handles"]:
                 self._apply(Handle.from_json(data), message["experiment"], self._journal, self._lease)

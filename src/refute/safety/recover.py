@@ -12,6 +12,7 @@ from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, RefuteError
 from refute.core.lease import MAX_TTL_S
 from refute.core.process import ProcessIdentity, is_running
 from refute.injectors.door import armed_behind, is_disarmed
+from refute.safety.far import GONE, ask_there
 from refute.safety.journal import Entry, Journal, State
 from refute.safety.state import doors_directory
 
@@ -64,6 +65,11 @@ class Recovery:
         unproven = self.damaged or any(one.ending == "unproven" for one in self.handles)
         return EXIT_UNPROVEN_ROLLBACK if unproven else EXIT_HELD
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Recovery:
+        """Return the recovery that `to_json` wrote."""
+        return cls(tuple(Recovered(**one) for one in data["handles"]), tuple(data["damaged"]))
+
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
         return asdict(self) | {"exit_code": self.exit_code}
@@ -97,6 +103,8 @@ def recover(
             found.append(ended(entry, "running", f"its runner, process {entry.runner.pid}, still runs", "refute abort"))
         elif entry.handle.rollback == "expiring":
             found.append(_expired(journal, entry, running))
+        elif entry.handle.rollback == "elsewhere":
+            found.append(_elsewhere(journal, entry))
         else:
             found.append(hand_over(entry) or _rolled_back(journal, entry, injectors))
     damaged = tuple(str(path) for path in journal.damaged())
@@ -114,6 +122,23 @@ def _expired(journal: Journal, entry: Entry, running: Callable[[ProcessIdentity]
         reason = f"the fault lives in process {left[0]}, which still runs; without its runner the lease ends within {MAX_TTL_S:g} s"
         return ended(entry, "unproven", reason, f"refute recover again once process {left[0]} has ended: kill {left[0]}")
     return _noted(journal, entry, "the processes that it lived in are gone" if not living else "its process says that it is not armed")
+
+
+def _elsewhere(journal: Journal, entry: Entry) -> Recovered:
+    """Have the guardian of the host where a fault was see to it that it is gone."""
+    place = entry.handle.data["arming"]["component"]["place"]
+    host = place["host"]
+    try:
+        answer = ask_there(place["guardian"], "undo", handle=entry.handle.data["handle"])
+    except RefuteError as error:
+        problem = error.problems[0]
+        reason = f"the guardian of {host} cannot be asked: {problem.seen or problem.what}; unless it is dead too, it has removed the fault"
+        return ended(entry, "unproven", reason, f"refute recover again once it can be reached; or refute doctor on {host}")
+    if answer["state"] not in GONE:
+        reason = f"the guardian of {host} has not done it yet: {answer['reason']}"
+        return ended(entry, "unproven", reason, "mend the cause there; that guardian tries again by itself")
+    why = "has removed it and seen that it is gone" if answer["state"] else "has never applied it"
+    return _noted(journal, entry, f"the guardian of {host} {why}")
 
 
 def undo(injectors: Mapping[str, Injector], handle: Handle) -> str:

@@ -44,4 +44,6 @@ async def health(_: Request) -> Response:
 
 
 store = Starlette(routes=[Route("/quote", quote), Route("/checkout", checkout, methods=["POST"]), Route("/health", health)])
-app = ObserveMiddleware(store, service="store", key="x-customer", journeys={"GET /quote": "quote", "POST /checkout": "check-out"})
+app = ObserveMiddleware(
+    store, service="store", fields={"customer": "x-customer"}, journeys={"GET /quote": "quote", "POST /checkout": "check-out"}
+)
