@@ -46,9 +46,10 @@ class ObservedSession:
         self._outcomes_heard = heard
         self._ears = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._phase: _Phase | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._asked: set[Peer] = set()
         self._ready: dict[Peer, dict[str, str]] = {}
-        self._looked_s = self._seen_s = 0.0
+        self._seen_s = 0.0
         self.link = Link(self._heard)
 
     async def __aenter__(self) -> Self:
@@ -59,6 +60,8 @@ class ObservedSession:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
         asyncio.get_running_loop().remove_reader(self._ears)
         self._ears.close()
         await to_the_end(self.link.__aexit__())
@@ -84,6 +87,7 @@ class ObservedSession:
                     seen="; ".join(map(str, refusals)) or "none was found", next="send it a request, then: refute doctor",
                 )  # fmt: skip
         await invite_proxies(self.link, self._intent.system.components.values())
+        self._looking = asyncio.create_task(self._keep_looking())  # by itself: a process that is slow to join must not hold up the lease
         return {name: version for versions in self._ready.values() for name, version in versions.items()}
 
     def holders(self) -> list[ProcessIdentity]:
@@ -116,15 +120,18 @@ class ObservedSession:
         }  # fmt: skip
         self._phase = phase = _Phase(sightings, Allotment(tape.planned), watch)
         most_s = max(_LEAST_S, _SLOW * tape.planned / workload.rate_per_s)
-        while not (phase.closed_s and sightings.settled and lease_now_s() - phase.closed_s > _LAST_S):
-            await self._keep_watching(phase)
-            await asyncio.sleep(_TICK_S)
-            self._advance(tape.phase, sightings)
-            if not phase.closed_s and (phase.allotment.full or lease_now_s() - began_s > most_s):
-                tape.halted = True
-                await self.halt()
-            yield
-        self._phase = None
+        try:
+            await self._watch_new(phase)
+            while not (phase.closed_s and sightings.settled and lease_now_s() - phase.closed_s > _LAST_S):
+                await asyncio.sleep(_TICK_S)
+                self._check_present(phase)
+                self._advance(tape.phase, sightings)
+                if not phase.closed_s and (phase.allotment.full or lease_now_s() - began_s > most_s):
+                    tape.halted = True
+                    await self.halt()
+                yield
+        finally:
+            self._phase = None
 
     async def widen(self, tape: Tape, share: float) -> bool:
         """Put a larger share of the units that begin from now on into treatment; each of them tells by which share it was drawn.
@@ -154,21 +161,33 @@ class ObservedSession:
     async def kill(self) -> None:
         """Do nothing: a live service is never ended. What cannot be proven to be gone stays unproven, and its lease ends."""
 
-    async def _keep_watching(self, phase: _Phase) -> None:
-        """Have processes that have started meanwhile join, and every one that has joined count its units."""
-        now_s = lease_now_s()
-        if now_s - self._looked_s > _LOOK_S:
+    async def _keep_looking(self) -> None:
+        """Have processes that have started meanwhile join, and count their units."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
             await self._look()
-        services = self._services()
+            if self._phase is not None and not self._phase.closed_s:
+                await self._watch_new(self._phase)
+
+    async def _watch_new(self, phase: _Phase) -> None:
+        """Have every process that has joined count its units."""
+        new = [peer for peer in self._services() if peer not in phase.watching]
+        await asyncio.gather(*(self._watch(phase, peer) for peer in new), return_exceptions=True)
+
+    def _check_present(self, phase: _Phase) -> None:
+        """Take note of processes that are gone.
+
+        Raises:
+            RefuteError: no process of the services is left (`LINK-LOST`).
+        """
+        now_s, services = lease_now_s(), self._services()
         for peer in phase.watching - set(services):
             phase.watching.discard(peer)
             phase.allotment.drop(peer)
         if services:
-            self._seen_s = lease_now_s()
+            self._seen_s = now_s
         elif now_s - self._seen_s > _ABSENT_S:
             raise RefuteError(Problem("LINK-LOST", "no process of the observed services is left"), exit_code=EXIT_INCONCLUSIVE)
-        if not phase.closed_s:
-            await asyncio.gather(*(self._watch(phase, peer) for peer in services if peer not in phase.watching), return_exceptions=True)
 
     async def _watch(self, phase: _Phase, peer: Peer) -> None:
         phase.watching.add(peer)
@@ -177,7 +196,6 @@ class ObservedSession:
     async def _look(self) -> list[Exception]:
         """Knock at every door of the services; return what keeps those away that do not join."""
         refusals: list[Exception] = list(await invite_services(self.link, self._intent.workload.services))
-        self._looked_s = lease_now_s()
         indicators = [asdict(indicator) for indicator in self._intent.indicators.values()]
         for peer in [peer for peer in self.link.live() if peer.role == "service" and peer not in self._asked]:
             self._asked.add(peer)
