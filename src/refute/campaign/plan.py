@@ -203,7 +203,7 @@ def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standin
     handles = tuple(Handle(hand.name, hand.rollback_kind, {}) for hand in hands)  # another host's guardian is asked before the run
     if refused := refusals([RollbackNeedsGuardian(obstacle), OneKindOfRollback()], _Planned(handles)):
         return refused[0][1]
-    if question.environment:
+    if question.environment or intent.workload.observed:
         hazards = refused_in(intent, question.environment, catalogue())
         if barred := [hazards[belief.id] for belief in beliefs if belief.id in hazards]:
             return barred[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -124,6 +125,8 @@ def draw_of(intent: Intent, seed: int) -> str:
     Raises:
         RefuteError: the cases cannot be read any more (`FILE-UNREADABLE`).
     """
+    if intent.workload.cases is None:
+        return secrets.token_hex(8)  # live traffic never comes twice
     journeys = {name: journey.share for name, journey in intent.system.journeys.items()}
     try:
         cases = hashlib.sha256(intent.workload.cases.read_bytes()).hexdigest()

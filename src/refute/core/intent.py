@@ -16,7 +16,10 @@ from refute.core.zone import Zone
 
 Stake = Literal["low", "medium", "high", "severe"]
 IndicatorKind = Literal["ratio", "latency", "score", "cost"]
-WorkloadKind = Literal["python", "http"]
+SERVICES = ", "
+"""What stands between the names of observed services."""
+
+WorkloadKind = Literal["python", "http", "observe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,13 @@ class Indicator:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """How units are made.
+    """How units are made, or where they are seen.
 
     Attributes:
-        kind: `python` or `http`.
-        target: `module:function` taking a case, or the URL that cases are posted to.
-        cases: path of a JSON Lines file.
-        rate_per_s: units started per second, whatever becomes of them (open loop).
+        kind: `python` or `http`, which make units; `observe` sees those of live traffic.
+        target: `module:function` taking a case, the URL that cases are posted to, or the names of the services that are observed.
+        cases: path of a JSON Lines file; None where live traffic is observed.
+        rate_per_s: units started per second, whatever becomes of them (open loop); of live traffic, what is to be expected.
         unit: `request` or `conversation`.
         timeout_s: after it a unit counts as failed.
         setup: `module:function`, an async context manager around the whole run, or "".
@@ -90,11 +93,21 @@ class Workload:
 
     kind: WorkloadKind
     target: str
-    cases: Path
+    cases: Path | None
     rate_per_s: float
     unit: Literal["request", "conversation"] = "request"
     timeout_s: float = 30.0
     setup: str = ""
+
+    @property
+    def observed(self) -> bool:
+        """Whether units are those of live traffic."""
+        return self.kind == "observe"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services that are observed."""
+        return tuple(self.target.split(SERVICES)) if self.observed else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ _UNDELIVERED = 0.9  # share of the hits that must reach the caller: some are und
 _MISSING = 0.05
 _FAILED = 0.5
 _ADVICE = "add refute.integrations.asgi.CohortMiddleware to the service, or its twin in refute.integrations.wsgi"
+_OBSERVED = "is the middleware around what makes them, and does it pass the unit on to where they are made?"
 _PASSED_ON = "does the service pass the header `baggage` on to the proxy, as OpenTelemetry does?"
 _NOT_STARTED = "; a service is reached only where the workload's `setup` starts it"
 
@@ -82,9 +83,10 @@ def nothing_eligible(experiment: Experiment, arming: Arming, landing: Landing) -
     """Say why nothing could be hit."""
     target, fault = arming.component.name, arming.fault
     proxied = arming.component.via == "proxy"
-    served = experiment.intent.workload.kind == "http" and not proxied
+    kind = experiment.intent.workload.kind
+    served = kind == "http" and not proxied
     if landing.unattributed:
-        advice = _PASSED_ON if proxied else _ADVICE if served else "background work is never faulted"
+        advice = _PASSED_ON if proxied else _ADVICE if served else _OBSERVED if kind == "observe" else "background work is never faulted"
         return f"{landing.unattributed} calls to {target} came from outside any unit ({advice})"
     reason = landing.reason or "nothing landed"
     return f"no call to {target} that {fault} could hit was seen: {reason}{_NOT_STARTED if served else ''}"

@@ -19,6 +19,7 @@ from refute.experiment.assess import Assessor, Look, Verdict, about_threshold, a
 from refute.experiment.design import Experiment
 from refute.experiment.guarded import armament_of
 from refute.experiment.harm import harm_of
+from refute.experiment.observed import ObservedSession
 from refute.experiment.peer import Proof
 from refute.experiment.proof import landing_faults, sick, unmet
 from refute.experiment.ramp import Ramp
@@ -56,11 +57,17 @@ class Run:
         self._aborted = aborted
         self._result = Result(experiment)
         self._telling = Telling(self._result, sink)
-        self._session = Session(experiment.intent, log, self._telling.heard)
+        self._session = self._session_of(log)
         self._armament = armament_of(experiment, journal, self._session.link)
         self._caps = caps_of(experiment.intent, self._result.cost)
         self._breach: Breach | None = None
         self._tape: Tape | None = None
+
+    def _session_of(self, log: Path) -> Session | ObservedSession:
+        """Return what the units come from: a process that makes them, or services whose traffic is observed."""
+        if self._intent.workload.observed:
+            return ObservedSession(self._intent, self._telling.heard)
+        return Session(self._intent, log, self._telling.heard)
 
     async def run(self) -> Result:
         """Run it all; whatever happens, nothing stays armed, and what is known by then is returned.
@@ -249,13 +256,12 @@ class Run:
             most: units at most, where that is more.
             each: done at each piece of news, for as long as it is not over.
         """
-        workload, duration_s = self._intent.workload, self._intent.blast_radius.duration_s
+        duration_s = self._intent.blast_radius.duration_s
         seed, cohort = self._experiment.arming.seed, self._experiment.cohort_in(phase)
-        self._tape = tape = Tape(phase, self._session.units(phase, seed), most or units, seed, cohort)
+        self._tape = tape = self._session.tape(phase, most or units, seed, cohort)
         if phase == "inject":
             tape.leads_to(self._experiment.shares[-1])
-        tape.paced(workload.rate_per_s, workload.timeout_s)
-        self._telling.started(phase, tape.planned, min(tape.planned / workload.rate_per_s, duration_s))
+        self._telling.started(phase, tape.planned, min(tape.planned / self._intent.workload.rate_per_s, duration_s))
         start = shown = time.monotonic()
         done = False
         async for _ in self._session.drive(tape, seed, cohort):

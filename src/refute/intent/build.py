@@ -11,6 +11,7 @@ from refute.core.audience import Audience, Selection
 from refute.core.criterion import Criterion
 from refute.core.errors import RefuteError
 from refute.core.intent import (
+    SERVICES,
     Approvals,
     Belief,
     BlastRadius,
@@ -110,9 +111,9 @@ def _place(about: shapes.ComponentShape, hosts: dict[str, shapes.HostShape], fol
 
 def _workload(about: shapes.WorkloadShape, folder: Path) -> Workload:
     return Workload(
-        kind="python" if about.python else "http",
-        target=about.python or about.http or "",
-        cases=folder / about.cases,
+        kind="observe" if about.observe else "python" if about.python else "http",
+        target=about.python or about.http or SERVICES.join(about.observe or ()),
+        cases=None if about.cases is None else folder / about.cases,
         rate_per_s=about.rate,
         timeout_s=about.timeout,
         setup=about.setup or "",

@@ -367,6 +367,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         "The fault's hazard is missing under `allow`.",
         "Choose a milder fault, or declare an environment in which the hazard is allowed.",
     ),
+    "WORKLOAD-CASES": (
+        "Cases where none are asked, or none where some are",
+        "A workload that makes units takes them from `cases`. One that observes live traffic makes none, and has nothing to set up.",
+        "Give `cases: FILE` beside `python` or `http`; leave `cases` and `setup` out beside `observe`.",
+    ),
     "HAZARD-PRODUCTION": (
         "A hazard that production never allows",
         "Rolling back a fault does not undo what was written or shown meanwhile.",

@@ -58,7 +58,8 @@ def fingerprint(intent: Intent, belief: Belief, within: frozenset[str] = frozens
         "graph": _graph(intent.system, targets),
     }
     found |= {name: _digest(json.dumps(part, sort_keys=True).encode()) for name, part in parts.items()}
-    return found | {"cases": _hash_path(intent.workload.cases, belief.where)} | _versions(intent.system, targets)
+    cases = intent.workload.cases
+    return found | ({} if cases is None else {"cases": _hash_path(cases, belief.where)}) | _versions(intent.system, targets)
 
 
 def _stated(when: When) -> dict[str, Any]:

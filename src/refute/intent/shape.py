@@ -28,6 +28,7 @@ from refute.intent.values import (
     Reference,
     Reserved,
     Said,
+    Services,
     StakeOrMoney,
     Text,
     Url,
@@ -120,23 +121,36 @@ class JourneyShape(Part):
 
 
 class WorkloadShape(Part):
-    """How units are made."""
+    """How units are made, or where those of live traffic are seen."""
 
-    exactly_one_of: ClassVar[tuple[str, ...]] = ("python", "http")
+    exactly_one_of: ClassVar[tuple[str, ...]] = ("python", "http", "observe")
 
     python: Reference | None = Field(default=None, description="module:function that takes a case and answers it.")
     http: Url | None = Field(default=None, description="URL to which each case is posted as JSON.")
-    command: Annotated[Any, Reserved("workloads that are commands", "`python` or `http`")] = None
-    observe: Annotated[Any, Reserved("observing live traffic", "`python` or `http`")] = None
+    command: Annotated[Any, Reserved("workloads that are commands", "`python`, `http` or `observe`")] = None
+    observe: Services | None = Field(
+        default=None, description="Names of services whose live traffic is observed; nothing is generated. They have the middleware."
+    )
     start: Annotated[Any, Reserved("starting the service under test", "a service that already runs")] = None
     cleanup: Annotated[Any, Reserved("undoing what units wrote")] = None
     setup: Reference | None = Field(default=None, description="module:function, an async context manager around the whole run.")
-    cases: Text = Field(description="Path of a JSON Lines file, one case a line; each may name its journey and its id.")
-    rate: Rate = Field(description="Units started per time, whatever becomes of them.")
+    cases: Text | None = Field(
+        default=None, description="Path of a JSON Lines file, one case a line; each may name its journey and its id. Not with `observe`."
+    )
+    rate: Rate = Field(description="Units started per time, whatever becomes of them; with `observe`, as many as are to be expected.")
     unit: Annotated[str, Words("request", conversation="conversations of several turns")] = Field(
         default="request", description="What is counted."
     )
     timeout: Duration = Field(default=30.0, description="After it a unit counts as failed.")
+
+    @model_validator(mode="after")
+    def _only_what_is_made_has_cases(self) -> WorkloadShape:
+        if self.observe is None and self.cases is None:
+            raise mistake("WORKLOAD-CASES", "has no `cases` to answer", allowed="`cases: FILE`, or `observe`")
+        made = [name for name in ("cases", "setup") if getattr(self, name) is not None]
+        if self.observe is not None and made:
+            raise mistake("WORKLOAD-CASES", f"observes live traffic, and has {' and '.join(made)}", allowed="neither `cases` nor `setup`")
+        return self
 
 
 class IndicatorShape(Part):

@@ -334,6 +334,28 @@ Paths = Annotated[
 ]
 
 
+_SERVICE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,79}")
+
+
+def _services(value: Any) -> tuple[str, ...]:
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or not listed or not all(isinstance(name, str) and _SERVICE.fullmatch(name) for name in listed):
+        raise mistake("NAME-SYNTAX", "is no name of a service, and no list of such", allowed="support-assistant")
+    return tuple(dict.fromkeys(listed))
+
+
+Services = Annotated[
+    tuple[str, ...],
+    PlainValidator(_services),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}],
+            "examples": ["support-assistant"],
+        }
+    ),
+]
+
+
 def not_yet(thing: str, instead: str = "") -> PydanticCustomError:
     """Return the answer to a reserved key or value."""
     return mistake("NOT-YET", f"is reserved for {thing}, which this version does not have yet", allowed=instead)

@@ -48,9 +48,12 @@ def _whole(subject: Subject) -> Iterator[Problem]:
 
 
 def _cases(subject: Subject) -> list[dict[str, Any]]:
-    """Return the cases that can be read; what is wrong with the others is told elsewhere."""
+    """Return the cases that can be read; what is wrong with the others is told elsewhere. Of live traffic nothing is known yet."""
+    path = subject.intent.workload.cases
+    if path is None:
+        return []
     try:
-        lines = subject.intent.workload.cases.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8").split("\n")
         cases = [json.loads(line) for line in lines if line.strip()]
     except (OSError, ValueError, RecursionError):
         return []
