@@ -170,16 +170,6 @@ async def _in_a_thread(case: dict) -> str:
     return reply.choices[0].message.content
 
 
-async def deaf_answer_of_a_pool(case: dict) -> str:
-    """Calls the model through urllib3, on which requests stands."""
-    import urllib3
-
-    pool = urllib3.PoolManager(retries=False)
-    url = f"http://127.0.0.1:{os.environ['TINY_PORT']}/v1/chat/completions"
-    await asyncio.to_thread(lambda: pool.request("POST", url, body=b"{}", headers={"content-type": "application/json"}).data)
-    return "forty-two"
-
-
 async def deaf_answer(case: dict) -> str:
     """Never calls the model through a client that is hooked."""
     import urllib.request
