@@ -17,6 +17,7 @@ from refute.core.intent import Belief, Intent
 from refute.experiment.assess import Look
 from refute.experiment.design import Experiment
 from refute.experiment.telling import Result
+from refute.intent.dependency import answered_mark
 from refute.learning import Counts, Seen, depth_of, learned_bits, surprisal_bits, surprise_bits
 from refute.safety.admission import Answer, Asked, admission
 from refute.safety.gates import rollback_ready
@@ -38,6 +39,7 @@ class Judged:
         magnitude: of the fault, None where it has none.
         word: of the verdict.
         look: the evidence; None where there is none.
+        answered: models that components said they answer with, by component.
     """
 
     experiment: str
@@ -45,6 +47,7 @@ class Judged:
     magnitude: float | None
     word: str
     look: Look | None
+    answered: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -126,7 +129,8 @@ class Told:
         """Tell what a run says of one of its beliefs; nothing where it came to no verdict."""
         verdict, arming = result.verdicts.get(belief.id), result.experiment.arming
         if verdict is not None:
-            self.learn(Judged(result.experiment.id, arming.seed, arming.magnitude, verdict.word, result.looks.get(belief.id)), before)
+            look = result.looks.get(belief.id)
+            self.learn(Judged(result.experiment.id, arming.seed, arming.magnitude, verdict.word, look, result.answered), before)
 
     def learn(self, judged: Judged, before: Standing) -> None:
         """Tell what a verdict teaches.
@@ -145,7 +149,8 @@ class Told:
         data = {
             "experiment": judged.experiment, "belief": belief.id, "environment": self.environment, "verdict": judged.word,
             "counted": look is not None, "n": seen.counts.units, "breaches": seen.counts.breaches, "bound": seen.bound, "draw": draw,
-            "marks": dict(before.marks),
+            "marks": {**before.marks, **{answered_mark(name): models for name, models in judged.answered.items()}},
+            **({"answered": dict(judged.answered)} if judged.answered else {}), **({"files": before.files} if before.files else {}),
             "confidence_before": before.confidence, "confidence_after": confidence,
             "bits": learned_bits(before.confidence, confidence), "surprise_bits": surprise_bits(before.confidence, confidence),
             "outcome_bits": self._surprisal(judged, belief), **threshold,
