@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from refute.campaign.ending import odds_of
 from refute.campaign.plan import Proposal, also_struck, show_magnitude
 from refute.campaign.record import Record
 from refute.campaign.search import chances_of, found
@@ -23,7 +24,6 @@ from refute.safety.admission import Answer, Asked, admission
 from refute.safety.gates import rollback_ready
 from refute.safety.journal import Journal
 from refute.safety.state import probe
-from refute.stats import Answerability
 
 COUNTED = {"held", "refuted", "inconclusive", "aborted"}
 """Verdicts of runs that are evidence."""
@@ -100,7 +100,7 @@ class Told:
             magnitude=show_magnitude(arming), share=arming.share, draw=arming.draw, cohort=arming.cohort, seed=arming.seed,
             ramp=list(experiment.shares[:-1]), cohort_by=self.intent.blast_radius.audience.by, units=experiment.units,
             alpha=self.intent.alpha, environment=self.environment, versions={}, cost=experiment.cost(),
-            answerable={name: _odds(one) | {"expected_units": one.expected_units} for name, one in proposal.answerable.items()},
+            answerable={name: odds_of(one) | {"expected_units": one.expected_units} for name, one in proposal.answerable.items()},
             gates=list(gates), proposal=proposal.to_json(), arming=arming.to_json(), **about, **also_struck(experiment.also),
             **({"also_armed": [one.to_json() for one in experiment.also]} if experiment.also else {}),
         )  # fmt: skip
@@ -111,7 +111,7 @@ class Told:
         beliefs = {
             belief.id: {
                 "confidence": now[belief.id].confidence, "expected_bits": proposal.bits[belief.id],
-                **depth.widened(chances_of(belief, proposal.arming.magnitude, _odds(proposal.answerable[belief.id]))),
+                **depth.widened(chances_of(belief, proposal.arming.magnitude, odds_of(proposal.answerable[belief.id]))),
                 **({"widened": depth.widening} if depth.widening else {}),
             }
             for belief in experiment.beliefs
@@ -206,7 +206,3 @@ def shown(belief: Belief, standing: Standing) -> dict[str, Any]:
 
 def _gate(answer: Answer) -> dict[str, Any]:
     return {"name": answer.gate, "ok": answer.problem is None, "reason": answer.seen}
-
-
-def _odds(one: Answerability) -> dict[str, float]:
-    return {"held": one.p_held, "refuted": one.p_refuted, "inconclusive": one.p_inconclusive}
