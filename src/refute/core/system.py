@@ -28,6 +28,8 @@ class Place:
         port: TCP port at which it listens, 0 where it is not stated.
         netns: named network namespace that it runs in, "" for the host's own.
         directory: absolute path of the directory that it writes to, or "".
+        authority: absolute path of the certificate of who signs its certificate, or "".
+        authority_key: absolute path of their key, or "".
     """
 
     pidfile: str = ""
@@ -35,6 +37,8 @@ class Place:
     port: int = 0
     netns: str = ""
     directory: str = ""
+    authority: str = ""
+    authority_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ _ON_THE_HOST = {
     "iptables": "host.iptables",
     "nfqueue": "host.nfqueue",
     "ballast": "host.ballast",
+    "faketime": "host.faketime",
+    "lookups": "host.lookups",
+    "certificate": "host.certificate",
 }
 """Names, and the modules that hold them."""
 

@@ -92,6 +92,8 @@ def _place(about: shapes.ComponentShape, folder: Path) -> Place:
         port=about.port or 0,
         netns=about.netns or "",
         directory=str(folder / about.directory) if about.directory else "",
+        authority=str(folder / about.authority.certificate) if about.authority is not None else "",
+        authority_key=str(folder / about.authority.key) if about.authority is not None else "",
     )
 
 

@@ -37,8 +37,19 @@ def handle_for(name: str, arming: Arming, **more: object) -> Handle:
     except NoNamespaceError as error:
         raise refused(arming, str(error)) from None
     number = secrets.token_hex(6)
-    data = Filter.data(number, arming.component.port, namespace)
-    return Handle(name, "journalled", {"arming": arming.to_json(), **data, **more}, id=number)
+    data = Filter.data(number, namespace)
+    return Handle(name, "journalled", {"arming": arming.to_json(), "port": arming.component.port, **data, **more}, id=number)
+
+
+def arriving(handle: Handle, *, answers: bool = False) -> list[str]:
+    """Return which packets arrive at a handle's port: by loopback, or by any way into its namespace.
+
+    Args:
+        handle: as `handle_for` made it.
+        answers: packets from the port, too.
+    """
+    way = "" if handle.data["namespace"]["name"] else "-i lo "
+    return [f"INPUT {way}-p tcp {side} {handle.data['port']}" for side in (["--dport", "--sport"] if answers else ["--dport"])]
 
 
 def address_of(handle: Handle) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def lacks(tools: Sequence[str], *capabilities: int) -> str:
     return "; ".join(missing)
 
 
-def run(command: Sequence[str], text: str = "", *, within: Sequence[str] = ()) -> str:
+def run(command: Sequence[str], text: str = "", *, within: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> str:
     """Run a tool to its end and return what it prints.
 
     It inherits the guardian's lock, so that nobody takes over before it has ended.
@@ -48,6 +48,7 @@ def run(command: Sequence[str], text: str = "", *, within: Sequence[str] = ()) -
         command: its first word is looked up.
         text: its standard input.
         within: a command that runs it, such as one that enters a namespace first.
+        environ: its environment, ours where not given.
 
     Raises:
         ToolError: it failed, or took too long.
@@ -55,7 +56,7 @@ def run(command: Sequence[str], text: str = "", *, within: Sequence[str] = ()) -
     try:
         done = subprocess.run(
             [*_resolved(within), *_resolved(command)], input=text, capture_output=True, text=True, timeout=_LIMIT_S, check=False,
-            close_fds=False,
+            close_fds=False, env=environ,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolError(f"{command[0]}: {error}") from None

@@ -22,12 +22,8 @@ def misfit(arming: Arming, faults: Collection[str]) -> str:
         return f"not a fault for this injector, which can do {', '.join(faults)}"
     if not sys.platform.startswith("linux"):
         return f"{arming.fault} needs Linux"
-    fault = catalogue()[arming.fault]
-    if arming.component.kind not in fault.kinds:
-        return f"{arming.fault} does not apply to a {arming.component.kind}"
-    scale, value = fault.magnitude, arming.magnitude
-    if scale is not None and value is not None and not scale.low <= value <= scale.high:
-        return f"magnitude {value:g} {scale.unit} is outside {scale.low:g} to {scale.high:g} {scale.unit}"
+    if reason := catalogue()[arming.fault].objection(arming.component.kind, arming.magnitude):
+        return reason
     if arming.share != 1.0:
         return f"{arming.fault} strikes a component as a whole: it has no share"
     return ""
@@ -36,6 +32,13 @@ def misfit(arming: Arming, faults: Collection[str]) -> str:
 def arming_of(handle: Handle) -> Arming:
     """Return what a handle was prepared for."""
     return Arming.from_json(handle.data["arming"])
+
+
+def magnitude_of(arming: Arming) -> float:
+    """Return how hard a fault is to strike, in its unit; its typical magnitude where none was given."""
+    scale = catalogue()[arming.fault].magnitude
+    assert scale is not None
+    return scale.or_typical(arming.magnitude)
 
 
 def refused(arming: Arming, reason: str) -> RefuteError:

@@ -8,7 +8,7 @@ from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
 from refute.injectors.host._filter import Filter, incapable
-from refute.injectors.host._port import address_of, handle_for, unreachable
+from refute.injectors.host._port import address_of, arriving, handle_for, unreachable
 from refute.injectors.host._tools import ToolError
 from refute.injectors.host._watch import Watch, connect_s
 from refute.injectors.host._whole import arming_of, misfit, permitted, refused
@@ -34,7 +34,7 @@ class IptablesInjector:
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""."""
-        return misfit(arming, _TARGETS) or unreachable(arming.component) or incapable(_target(arming))
+        return misfit(arming, _TARGETS) or unreachable(arming.component) or incapable(f"-A INPUT -p tcp {_target(arming)}")
 
     def prepare(self, arming: Arming) -> Handle:
         """Name the rules; make none.
@@ -55,7 +55,7 @@ class IptablesInjector:
         arming = arming_of(handle)
         permitted(arming, lease)
         try:
-            Filter(handle).put([_target(arming)], answers=arming.fault == _PARTITION)
+            Filter(handle).put([f"-p tcp {_target(arming)}"], arriving(handle, answers=arming.fault == _PARTITION))
         except ToolError as error:
             raise refused(arming, str(error)) from None
         self._watch.begin(handle, lease, lambda: _look(handle))

@@ -1,0 +1,144 @@
+"""The injectors of whole components pass the contract that plug-ins inherit, for real on this host. They need root and iptables."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from whole_services import resolver, serving
+
+from refute.injectors.registry import injectors
+from refute.testing import InjectorContract
+
+pytestmark = pytest.mark.host
+
+
+class Whole(InjectorContract):
+    """What all have in common: a service in a process of its own."""
+
+    attributed = False
+    fault, magnitude, name, tls = "", None, "", False
+
+    @pytest.fixture(autouse=True)
+    def _served(self, tmp_path):
+        with serving(self.place(tmp_path), tls=self.tls) as self.service:
+            self.injector = injectors()[self.name]
+            self.arming = self.service.aimed(self.fault, self.magnitude)
+            yield
+        self.leave(tmp_path)
+
+    def place(self, folder):
+        return folder
+
+    def leave(self, folder):
+        """Nothing to undo."""
+
+
+class TestPause(Whole):
+    fault, name = "process.pause", "signals"
+
+    def call(self):
+        return self.service.ask("well", 1.0)
+
+
+class TestMemory(Whole):
+    fault, name = "process.memory", "prlimit"
+
+    def call(self):
+        return self.service.ask("memory")
+
+
+class TestDescriptors(Whole):
+    fault, magnitude, name = "process.fd_exhaustion", 1.0, "prlimit"
+
+    def call(self):
+        return self.service.ask("file")
+
+
+class TestCpu(Whole):
+    fault, magnitude, name = "process.cpu", 10.0, "cgroup"
+
+    def call(self):
+        return self.service.ask("busy", 10.0)
+
+
+class TestOom(Whole):
+    fault, magnitude, name = "process.oom", 16.0, "cgroup"
+
+    def call(self):
+        return self.service.ask("memory")
+
+
+class TestSlowDisk(Whole):
+    fault, magnitude, name = "disk.slow", 100.0, "cgroup"
+
+    def call(self):
+        return self.service.ask("write", 10.0)
+
+
+class TestClock(Whole):
+    fault, name = "process.clock_skew", "faketime"
+
+    def call(self):
+        return self.service.ask_the_time()
+
+
+class TestClockBack(TestClock):
+    fault, magnitude = "process.clock_back", 60.0
+
+
+class TestLookups(Whole):
+    fault, name = "dns.error", "lookups"
+
+    @pytest.fixture(autouse=True)
+    def _resolved(self):
+        with resolver():
+            yield
+
+    def call(self):
+        return self.service.look_up()
+
+
+class TestUnknownNames(TestLookups):
+    fault = "dns.not_found"
+
+
+class TestSilentResolver(TestLookups):
+    fault = "dns.timeout"
+
+
+class TestCertificate(Whole):
+    fault, name, tls = "tls.expired", "certificate", True
+
+    def call(self):
+        return self.service.ask("well")
+
+
+class TestPartition(Whole):
+    fault, name = "network.partition", "iptables"
+
+    def call(self):
+        return self.service.ask("well", 0.4)
+
+
+class TestDelay(Whole):
+    fault, magnitude, name = "network.delay", 1.0, "nfqueue"
+
+    def call(self):
+        return self.service.ask("well", 0.9)
+
+
+class TestFullDisk(Whole):
+    fault, name = "disk.full", "ballast"
+
+    def place(self, folder):
+        disk = folder / "disk"
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], check=True)
+        return disk
+
+    def leave(self, folder):
+        subprocess.run(["umount", folder / "disk"], check=True)
+
+    def call(self):
+        return self.service.ask("write")
