@@ -19,10 +19,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
-from crashes import ALLOWED_S, TTL_S, Kill, Trial, instants, steps, trial
+from crashes import ALLOWED_S, FAULTS, TTL_S, Kill, Trial, instants, steps, trial
 from whole_runs import whole_run
 
-FAULTS = ("process.pause", "network.partition", "network.delay", "network.reset", "disk.full")
 WHOLE = ("process.pause", "network.partition")
 
 

@@ -1,7 +1,8 @@
 """Crash trials: a run, its guardian and what it breaks, with kill -9 at a step of the journal or at an instant; then, is all well again?
 
 Processes are forked from this one, so that a trial takes about a second; the understudy is started as ever. Whether the fault is gone is
-seen from outside: a connection to the target's port is answered quickly, or the target is dead because it was killed.
+seen from outside, by what a client of the target feels, or the target is dead because it was killed. Faults that a simple target does not
+feel have a service of its own program, which a supervisor starts again where only that can undo the fault.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from whole_services import Authority, Service, resolver
+
 from refute.core.arming import Arming, Handle, Injector
 from refute.core.errors import RefuteError
 from refute.core.process import ProcessIdentity, identity_of
@@ -37,6 +40,26 @@ HOLD_S = 0.5
 ALLOWED_S = 5.0
 """After the lease has ended, no fault may be live for longer."""
 QUICK_S = 0.1
+
+FELT: dict[str, tuple[float | None, Callable[[Service], bool]]] = {
+    "process.cpu": (5.0, lambda service: service.ask("busy") == "quick"),
+    "process.memory": (None, lambda service: service.ask("memory") == "got"),
+    "process.oom": (16.0, lambda service: service.ask("memory") == "got"),
+    "process.fd_exhaustion": (1.0, lambda service: service.ask("file") == "opened"),
+    "process.clock_skew": (None, lambda service: service.ask_the_time() == "right"),
+    "process.clock_back": (None, lambda service: service.ask_the_time() == "right"),
+    "dns.error": (None, lambda service: service.look_up() == "code 0"),
+    "dns.not_found": (None, lambda service: service.look_up() == "code 0"),
+    "dns.timeout": (None, lambda service: service.look_up() == "code 0"),
+    "tls.expired": (None, lambda service: service.ask("well") == "well"),
+    "disk.slow": (50.0, lambda service: service.ask("write") == "quick"),
+}
+"""Magnitude, and whether a client is served as ever, by fault of those that need a service."""
+SIMPLE = (
+    "process.pause", "network.partition", "network.delay", "network.reset", "network.loss", "network.bandwidth", "disk.full",
+)  # fmt: skip
+FAULTS = (*SIMPLE, *FELT)
+"""Every fault that the guardian removes; a killed process is for others to start again."""
 
 WHO = ("runner", "guardian", "target")
 STEPS = tuple(f"{when} {state}" for state in STATES for when in ("before", "after"))
@@ -157,16 +180,21 @@ def guard_it(place: Path, kill: Kill, pids: dict[str, int]) -> None:
     Guardian(post, injectors(), journal, idle_s=1.0).serve()
 
 
-async def run(place: Path, handle: Handle) -> None:
+def ttl_s(fault: str) -> float:
+    """How long a lease is: what stands before a port takes a moment to start."""
+    return 2.0 if fault == "tls.expired" else TTL_S
+
+
+async def run(place: Path, handle: Handle, lease_s: float) -> None:
     """What a run does with its guardian."""
     journal = Journal(place / "journal")
     async with Guard(journal, Post(place / "guardian")) as guard:
         try:
-            await guard.arm([handle], "trial", TTL_S)
+            await guard.arm([handle], "trial", lease_s)
             until = time.monotonic() + HOLD_S
             while time.monotonic() < until:
                 await asyncio.sleep(TTL_S / 6)
-                await guard.renew(TTL_S)
+                await guard.renew(lease_s)
         except RefuteError as error:
             print(f"run: {error}", file=sys.stderr)
         finally:
@@ -174,38 +202,74 @@ async def run(place: Path, handle: Handle) -> None:
                 print("unproven", file=sys.stderr)
 
 
-def trial(fault: str, kill: Kill, magnitude: float | None = None) -> Trial:
-    """Do one, in a directory of its own."""
-    place = Path(tempfile.mkdtemp(prefix="crash-"))
+@dataclass(frozen=True)
+class Target:
+    """What is broken: how it is aimed at, and whether it is felt to be well."""
+
+    pid: int
+    arming: Arming
+    well: Callable[[], bool]
+    restart: Callable[[], None]
+
+
+@contextlib.contextmanager
+def simple(place: Path, fault: str) -> Iterator[Target]:
+    """A child of this process that answers connections, and a file system of its own where that is to be filled."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     port = listener.getsockname()[1]
+    pid = forked(lambda: serve(listener), place / "log")
+    listener.close()
+    (place / "pid").write_text(str(pid))
+    disk = _disk(place) if fault == "disk.full" else None
+    where = Place(pidfile=str(place / "pid"), directory=str(disk or ""))
+    component = Component("target", "service", endpoint=f"http://127.0.0.1:{port}", place=where)
+    well = (lambda: has_room(disk)) if disk else (lambda: _dead(pid) or answers_quickly(port))
+    yield Target(pid, Arming(component, fault), well, lambda: None)
+
+
+@contextlib.contextmanager
+def serviced(place: Path, fault: str) -> Iterator[Target]:
+    """A service; it is started again where nothing else can prove that the fault is gone."""
+    service = Service(place, Authority(place) if fault == "tls.expired" else None)
+    magnitude, felt = FELT[fault]
+    with resolver() if fault.startswith("dns.") else contextlib.nullcontext():
+        try:
+            service.start()
+            pid = service.process.pid
+            restart = service.start if fault == "process.oom" else lambda: None
+            alive = lambda: service.process.poll() is None  # noqa: E731
+            yield Target(pid, service.aimed(fault, magnitude), lambda: not alive() or felt(service), restart)
+        finally:
+            service.end()
+
+
+def trial(fault: str, kill: Kill) -> Trial:
+    """Do one, in a directory of its own."""
+    place = Path(tempfile.mkdtemp(prefix="crash-"))
     pids: dict[str, int] = {}
     outcome = Trial(kill, fault)
-    try:
-        pids["target"] = forked(lambda: serve(listener), place / "log")
-        listener.close()
-        (place / "pid").write_text(str(pids["target"]))
-        _lived(place, port, pids, outcome, magnitude)
-    except Exception as error:  # noqa: BLE001
-        outcome.wrong.append(f"{type(error).__name__}: {error}")
-    finally:
-        if outcome.wrong:
-            outcome.wrong.append((place / "log").read_text()[-1500:])
-        _end(place, pids)
+    with (serviced if fault in FELT else simple)(place, fault) as target:
+        pids["target"] = target.pid
+        try:
+            _lived(place, target, pids, outcome)
+        except Exception as error:  # noqa: BLE001
+            outcome.wrong.append(f"{type(error).__name__}: {error}")
+        finally:
+            if outcome.wrong:
+                outcome.wrong.append((place / "log").read_text()[-1500:])
+            _end(place, pids)
+    shutil.rmtree(place, ignore_errors=True)
     return outcome
 
 
-def _lived(place: Path, port: int, pids: dict[str, int], outcome: Trial, magnitude: float | None) -> None:
+def _lived(place: Path, target: Target, pids: dict[str, int], outcome: Trial) -> None:
     kill = outcome.kill
-    disk = _disk(place) if outcome.fault.startswith("disk.") else None
     pids["guardian"] = forked(lambda: guard_it(place, kill, pids), place / "log")
     _until((place / "guardian" / "socket").exists, 5.0)
-    where = Place(pidfile=str(place / "pid"), directory=str(disk or ""))
-    component = Component("target", "service", endpoint=f"http://127.0.0.1:{port}", place=where)
-    arming = Arming(component, outcome.fault, magnitude)
+    arming = target.arming
     injector: Injector = choose(arming)
     handle = injector.prepare(arming)
-    pids["runner"] = forked(lambda: asyncio.run(run(place, handle)), place / "log")
+    pids["runner"] = forked(lambda: asyncio.run(run(place, handle, ttl_s(outcome.fault))), place / "log")
     began = time.monotonic()
     if kill.step:
         struck = _until(lambda: (place / "struck").exists() or _dead(pids["runner"]), 5.0)
@@ -215,9 +279,9 @@ def _lived(place: Path, port: int, pids: dict[str, int], outcome: Trial, magnitu
         time.sleep(max(0.0, began + kill.at_s - time.monotonic()))
         _strike(place, pids, kill)
     outcome.kills = len(kill.who)
-    killed = "target" in kill.who
-    outside = (lambda: has_room(disk)) if disk else (lambda: killed or answers_quickly(port))
-    _judge(place, pids, outcome, lambda: injector.verify(handle) and outside())
+    if "target" in kill.who:
+        target.restart()
+    _judge(place, pids, outcome, lambda: injector.verify(handle) and target.well())
 
 
 def _disk(place: Path) -> Path:
@@ -249,7 +313,7 @@ def _judge(place: Path, pids: dict[str, int], outcome: Trial, well: Callable[[],
     struck = time.monotonic()
     journal = Journal(place / "journal")
     alone = {"guardian", "runner"} <= set(outcome.kill.who)  # then only an understudy is left, or nobody
-    limit = TTL_S + ALLOWED_S
+    limit = ttl_s(outcome.fault) + ALLOWED_S
     nobody_left = {"guardian", "runner", "understudy"} <= set(outcome.kill.who) or (alone and not _understudy(place))
     if not nobody_left:
         if not _until(lambda: _settled(pids, journal), limit):
@@ -297,7 +361,6 @@ def _end(place: Path, pids: dict[str, int]) -> None:
         _until(lambda: _dead(pids["guardian"]), 5.0)
     if (place / "disk").is_mount():
         subprocess.run(["umount", place / "disk"], check=True)
-    shutil.rmtree(place, ignore_errors=True)
 
 
 def _understudy(place: Path) -> int:

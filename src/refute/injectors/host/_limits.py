@@ -16,6 +16,7 @@ class Limit:
 
     Attributes:
         controller: as version 2 calls it.
+        beside: a controller without which version 2 does not limit all of it.
         settings: (version, magnitude in the fault's unit, device `MAJOR:MINOR` or "") to lines by file.
         lift: (version, device) to lines by file, before processes leave: lets go of what waits.
     """
@@ -23,6 +24,7 @@ class Limit:
     controller: str
     settings: Callable[[int, float, str], Settings]
     lift: Callable[[int, str], Settings] = lambda _version, _device: {}
+    beside: str = ""
 
 
 def _cpu(version: int, percent: float, _device: str) -> Settings:
@@ -54,7 +56,7 @@ def _io_lifted(version: int, device: str) -> Settings:
 
 
 CPU, OOM, SLOW = "process.cpu", "process.oom", "disk.slow"
-LIMITS = {CPU: Limit("cpu", _cpu), OOM: Limit("memory", _memory), SLOW: Limit("io", _io, _io_lifted)}
+LIMITS = {CPU: Limit("cpu", _cpu), OOM: Limit("memory", _memory), SLOW: Limit("io", _io, _io_lifted, "memory")}
 """By fault."""
 
 
@@ -95,7 +97,7 @@ def moved_bytes(group: Path, device: str) -> float:
     for name, *pairs in (line.split() for line in new.read_text("ascii").splitlines()):
         if name == device:
             counts = dict(pair.split("=") for pair in pairs)
-            return float(counts["rbytes"]) + float(counts["wbytes"])
+            return sum(float(counts.get(way, 0)) for way in ("rbytes", "wbytes"))  # a disk that was not used yet has none
     return 0.0
 
 

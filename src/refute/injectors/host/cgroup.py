@@ -39,7 +39,9 @@ class CgroupInjector:
         if reason := misfit(arming, LIMITS) or unnamed(arming.component):
             return reason
         try:
-            hierarchy(LIMITS[arming.fault].controller)
+            tree = hierarchy(LIMITS[arming.fault].controller)
+            if tree.version == 2 and (beside := LIMITS[arming.fault].beside):  # what is written late is counted by its memory's group
+                hierarchy(beside)
             _device(arming)
         except (NoGroupError, NoDeviceError) as error:
             return str(error)
