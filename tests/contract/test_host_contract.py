@@ -17,11 +17,11 @@ class Whole(InjectorContract):
     """What all have in common: a service in a process of its own."""
 
     attributed = False
-    fault, magnitude, name, tls = "", None, "", False
+    fault, magnitude, name = "", None, ""
 
     @pytest.fixture(autouse=True)
     def _served(self, tmp_path):
-        with serving(self.place(tmp_path), tls=self.tls) as self.service:
+        with serving(self.place(tmp_path), self.fault) as self.service:
             self.injector = injectors()[self.name]
             self.arming = self.service.aimed(self.fault, self.magnitude)
             yield
@@ -108,7 +108,7 @@ class TestSilentResolver(TestLookups):
 
 
 class TestCertificate(Whole):
-    fault, name, tls = "tls.expired", "certificate", True
+    fault, name = "tls.expired", "certificate"
 
     def call(self):
         return self.service.ask("well")
@@ -126,6 +126,11 @@ class TestDelay(Whole):
 
     def call(self):
         return self.service.ask("well", 0.9)
+
+
+@pytest.mark.netem
+class TestEmulatedDelay(TestDelay):
+    name = "netem"
 
 
 class TestFullDisk(Whole):

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from whole_services import Authority, Service, resolver
+from whole_services import Service, resolver, serving
 
 from refute.core.arming import Arming, Handle, Injector
 from refute.core.errors import RefuteError
@@ -230,17 +230,14 @@ def simple(place: Path, fault: str) -> Iterator[Target]:
 @contextlib.contextmanager
 def serviced(place: Path, fault: str) -> Iterator[Target]:
     """A service; it is started again where nothing else can prove that the fault is gone."""
-    service = Service(place, Authority(place) if fault == "tls.expired" else None)
     magnitude, felt = FELT[fault]
-    with resolver() if fault.startswith("dns.") else contextlib.nullcontext():
-        try:
-            service.start()
-            pid = service.process.pid
-            restart = service.start if fault == "process.oom" else lambda: None
-            alive = lambda: service.process.poll() is None  # noqa: E731
-            yield Target(pid, service.aimed(fault, magnitude), lambda: not alive() or felt(service), restart)
-        finally:
-            service.end()
+    with resolver() if fault.startswith("dns.") else contextlib.nullcontext(), serving(place, fault) as service:
+        restart = service.start if fault == "process.oom" else lambda: None
+
+        def well() -> bool:
+            return service.process.poll() is not None or felt(service)
+
+        yield Target(service.process.pid, service.aimed(fault, magnitude), well, restart)
 
 
 def trial(fault: str, kill: Kill) -> Trial:

@@ -73,6 +73,7 @@ class Service:
 
     folder: Path
     authority: Authority | None = None
+    shiftable: bool = False
     port: int = 0
     process: subprocess.Popen | None = None
 
@@ -94,7 +95,7 @@ class Service:
             with socket.create_server(("127.0.0.1", 0)) as probe:
                 self.port = probe.getsockname()[1]
         more = [str(self.authority.certify())] if self.authority else []
-        environ = os.environ | adjustable(self.folder / "clock")
+        environ = os.environ | (adjustable(self.folder / "clock") if self.shiftable else {})
         command = [sys.executable, str(SERVER), str(self.port), str(self.folder / "pid"), str(self.folder), *more]
         self.process = subprocess.Popen(command, env=environ)
         until = time.monotonic() + 10
@@ -134,8 +135,9 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *, tls: bool = False) -> Iterator[Service]:
-    made = Service(folder, Authority(folder) if tls else None)
+def serving(folder: Path, fault: str) -> Iterator[Service]:
+    """A service that a fault can strike."""
+    made = Service(folder, Authority(folder) if fault == "tls.expired" else None, fault.startswith("process.clock_"))
     try:
         made.start()
         yield made

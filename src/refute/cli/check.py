@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from refute.cli._intent import intent_argument, tell_problems
-from refute.core.errors import RefuteError
+from refute.core.errors import Problem, RefuteError
 from refute.core.intent import Belief, Intent
 from refute.core.units import show_share
 from refute.experiment.design import aim
@@ -69,7 +70,7 @@ def _summary(intent: Intent, file: Path, faults: Mapping[str, Fault]) -> dict[st
             "if_wrong": str(belief.if_wrong),
             "owner": belief.owner,
             "where": belief.where,
-            **({"host": host} if (host := _host(intent, belief, faults)) else {}),
+            **_hosted(intent, belief, faults),
         }
         for belief in intent.beliefs.values()
     ]
@@ -92,10 +93,29 @@ def _host(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> str:
     """Say how this host would carry out a fault of a whole component, or what it lacks for it; "" for any other fault."""
     if not faults[belief.when.fault].whole:
         return ""
-    try:
+    problem = _missing(intent, belief)
+    if problem is None:
         return f"{belief.when.fault} by {choose(aim(intent, belief, 0)).name}"
+    return f"cannot [{problem.code}]: {problem.seen}; at {problem.where}; next: {problem.next}"
+
+
+def _hosted(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> dict[str, object]:
+    """Return the same as JSON, with the problem by its parts where there is one."""
+    host = _host(intent, belief, faults)
+    problem = _missing(intent, belief) if host else None
+    return ({"host": host} if host else {}) | ({"missing": problem.to_json()} if problem is not None else {})
+
+
+def _missing(intent: Intent, belief: Belief) -> Problem | None:
+    """Return what keeps this host from injecting a belief's fault, with where the belief stands and what would mend it."""
+    from refute.injectors.host.abilities import lack_of
+
+    try:
+        choose(aim(intent, belief, 0))
     except RefuteError as error:
-        return f"cannot: {error.problems[0].seen}"
+        next_ = lack_of(belief.when.fault).next or error.problems[0].next
+        return replace(error.problems[0], where=belief.where, next=next_)
+    return None
 
 
 def _head(intent: Intent) -> str:

@@ -51,7 +51,7 @@ def doctor(path: Path, as_json: bool) -> None:
     checks = [*_packages(), _ledger(path), _guarded("journal", lambda: f"{probe(journal.directory)} can be written")]
     live, damaged = _live(journal)
     guardian = safety.guardian(journal)
-    checks.append(_guardian(guardian))
+    checks += [_guardian(guardian), *_abilities()]
     if as_json:
         click.echo(json.dumps({"checks": [asdict(check) for check in checks], "damaged": damaged, "live": live, "guardian": guardian}))
     else:
@@ -115,6 +115,15 @@ def _guardian(found: dict[str, Any] | None) -> Check:
     return Check("guardian", not resisting, seen, "mend the cause; it tries again by itself" if resisting else "")
 
 
+def _abilities() -> Iterator[Check]:
+    """What this host permits of faults of processes, ports and disks."""
+    from refute.injectors.host.abilities import abilities
+
+    for one in abilities():
+        name = f"{', '.join(one.faults)} by {one.mechanism}"
+        yield Check(name, None, f"missing: {one.lack.what}" if one.lack.what else one.means, one.lack.next)
+
+
 def _live(journal: Journal) -> tuple[list[dict[str, Any]], list[str]]:
     try:
         return safety.live(journal), [str(path) for path in journal.damaged()]
@@ -126,7 +135,7 @@ def _show(checks: list[Check], live: list[dict[str, Any]], damaged: list[str]) -
     for check in checks:
         mark = {True: "ok", False: "NOT OK", None: "-"}[check.ok]
         click.echo(f"{mark:7}{check.name}: {check.seen}")
-        if check.ok is False and check.next:
+        if check.ok is not True and check.next:
             click.echo(f"       next: {check.next}")
     for path in damaged:
         click.echo(f"damaged: {path}; next: refute recover")

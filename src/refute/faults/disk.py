@@ -30,8 +30,8 @@ SLOW = Fault(
     effect=(
         "What the component's processes read from and write to the disk that holds the directory goes through at no more than the "
         "magnitude each way. What the kernel has in its cache is read as ever; writes wait once they must reach the "
-        "disk: with version 1 of control groups those that are direct or that somebody waits for (fsync), with version 2 all to files that were "
-        "not being written before."
+        "disk: with version 1 of control groups those that are direct or that somebody waits for (fsync), with version 2 all to files "
+        "that were not being written before."
     ),
     landing=(
         "the kernel counts at least 80 % of what may go through within half a second, or more that was asked for: a component that leaves "

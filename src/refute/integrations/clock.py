@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refute.core.errors import RefuteError, refuse
-from refute.injectors.host._libfaketime import MISSING, TRUE, library, variables
+from refute.injectors.host._libfaketime import INSTALL, MISSING, TRUE, library, variables
 
 
 def adjustable(file: Path) -> dict[str, str]:
@@ -33,7 +33,7 @@ def adjustable(file: Path) -> dict[str, str]:
         OSError: the file cannot be written.
     """
     if not library():
-        raise refuse("CLOCK-LIBRARY", "a clock cannot be shifted here", seen=MISSING, next="pip install 'refute[clock]'")
+        raise refuse("CLOCK-LIBRARY", "a clock cannot be shifted here", seen=MISSING, next=INSTALL)
     file = file.absolute()
     file.write_text(f"{TRUE}\n", "ascii")
     return variables(file)

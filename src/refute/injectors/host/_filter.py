@@ -10,26 +10,33 @@ from typing import Any
 from refute.core.arming import Handle
 from refute.injectors.host._namespace import Namespace
 from refute.injectors.host._tools import NET_ADMIN, SYS_ADMIN, ToolError, lacks, run
+from refute.injectors.host._whole import Lack
 
 _ATTEMPTS = 3
 _TOOLS = ("iptables", "ip6tables")
 
 
 @cache
-def incapable(*rules: str) -> str:
-    """Say why such rules cannot be made here, "" where they can: each is tried in an empty namespace that ends at once.
+def incapable(*rules: str) -> Lack:
+    """Say why such rules cannot be made here: each is tried in an empty namespace that ends at once.
 
     Args:
         *rules: what `iptables` is told: `-A INPUT -p tcp -j DROP`.
     """
-    if reason := lacks(["iptables", "nsenter", "unshare"], NET_ADMIN, SYS_ADMIN):
-        return reason
+    if (lack := lacks(["iptables", "nsenter", "unshare"], NET_ADMIN, SYS_ADMIN)).what:
+        return lack
     for rule in rules:
         try:
             run(["iptables", *rule.split()], within=["unshare", "--net"])
         except ToolError as error:
-            return f"the kernel or iptables cannot do `{rule}`: {error}"
-    return ""
+            return Lack(f"the kernel or iptables cannot do `{rule}`: {error}")
+    return Lack()
+
+
+@cache
+def version() -> str:
+    """Return what `iptables` says of itself: its version, and whether it speaks to nf_tables or to the older tables."""
+    return run(["iptables", "--version"]).strip()
 
 
 class Filter:
@@ -119,4 +126,4 @@ class Filter:
 
 @cache
 def _families() -> tuple[str, ...]:
-    return _TOOLS if Path("/proc/net/if_inet6").exists() and not lacks(["ip6tables"]) else _TOOLS[:1]
+    return _TOOLS if Path("/proc/net/if_inet6").exists() and not lacks(["ip6tables"]).what else _TOOLS[:1]

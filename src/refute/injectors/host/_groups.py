@@ -15,7 +15,17 @@ _ATTEMPTS = 20
 
 
 class NoGroupError(Exception):
-    """No group can be made for it; the text says why."""
+    """No group can be made for it; the text says why.
+
+    Args:
+        what: in words.
+        next_: the command that would mend it.
+    """
+
+    def __init__(self, what: str, next_: str = "") -> None:
+        """Keep both."""
+        super().__init__(what)
+        self.next = next_
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +77,11 @@ class Hierarchy:
                 return place
             if place == self.root:
                 break
-        raise NoGroupError(
-            f"no group above {group} hands down `{self.controller}`; as root: echo +{self.controller} > {self.root}/cgroup.subtree_control"
-        )
+        raise NoGroupError(f"no group above {group} hands down `{self.controller}`", self.handing_down())
+
+    def handing_down(self) -> str:
+        """Return the command by which root has the tree hand its controller down."""
+        return f"echo +{self.controller} > {self.root}/cgroup.subtree_control"
 
 
 def hierarchy(controller: str, proc: Path = PROC) -> Hierarchy:
@@ -86,12 +98,9 @@ def hierarchy(controller: str, proc: Path = PROC) -> Hierarchy:
     if found is None:
         raise NoGroupError(f"this host has no control groups{f' for `{controller}`' if controller else ' of version 2'}")
     if not os.access(found.root, os.W_OK):
-        raise NoGroupError(f"it may not make a control group in {found.root}")
+        raise NoGroupError(f"it may not make a control group in {found.root}", "sudo refute doctor")
     if found.version == 2 and controller and controller not in _words(found.root / "cgroup.subtree_control"):
-        raise NoGroupError(
-            f"control groups of version 2 do not hand down `{controller}`; "
-            f"as root: echo +{controller} > {found.root}/cgroup.subtree_control"
-        )
+        raise NoGroupError(f"control groups of version 2 do not hand down `{controller}`", found.handing_down())
     return found
 
 

@@ -17,7 +17,7 @@ _PROC = Path("/proc")
 FILE = "FAKETIME_TIMESTAMP_FILE"
 TRUE = "+0"
 _DEBIAN = "/usr/lib/{}/faketime/libfaketime.so.1"
-MISSING = "no libfaketime that works is installed: pip install 'refute[clock]'"
+MISSING, INSTALL = "no libfaketime that works is installed", "pip install 'refute[clock]'"
 
 
 _PROBE = "import time; time.sleep(0.001); print(time.time())"

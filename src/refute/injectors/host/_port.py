@@ -9,7 +9,10 @@ from refute.core.arming import Arming, Handle
 from refute.core.system import Component
 from refute.injectors.host._filter import Filter
 from refute.injectors.host._namespace import Namespace, NoNamespaceError
-from refute.injectors.host._whole import arming_of, refused
+from refute.injectors.host._watch import Look, connect_s
+from refute.injectors.host._whole import arming_of, magnitude_of, refused
+
+_MOST = 0.8  # of the delay must be seen
 
 
 def unreachable(component: Component) -> str:
@@ -56,3 +59,16 @@ def address_of(handle: Handle) -> tuple[str, int]:
     """Return where a component is looked at."""
     component = arming_of(handle).component
     return urlsplit(component.endpoint).hostname or "127.0.0.1", component.port
+
+
+def delayed(handle: Handle) -> Look:
+    """Return a look that opens a connection, and sees whether that takes the magnitude longer."""
+    wanted_s = magnitude_of(arming_of(handle))
+
+    def look() -> tuple[dict[str, float], str]:
+        took_s, how = connect_s(address_of(handle), wanted_s * 2 + 1.0)
+        if how == "opened" and took_s >= wanted_s * _MOST:
+            return {"connect_s": took_s}, ""
+        return {}, f"a connection was {how} after {took_s:.3f} s"
+
+    return look

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
 
-from refute.core.arming import Arming, Handle, Landing
+from refute.core.arming import Arming, Handle, Injector, Landing
 from refute.core.errors import RefuteError, refuse
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
@@ -54,6 +56,33 @@ def permitted(arming: Arming, lease: Lease) -> None:
     """
     if lease.remaining_s() <= 0:
         raise refused(arming, "its lease ended before it could be applied")
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What a host lacks for a fault; empty where it lacks nothing.
+
+    Attributes:
+        what: in words, "" for nothing.
+        next: the command that would mend it, "" where none is known.
+    """
+
+    what: str = ""
+    next: str = ""
+
+
+class HostInjector(Injector, Protocol):
+    """An injector that can tell what of it the host permits, whatever the target."""
+
+    faults: tuple[str, ...]
+
+    def lacks(self, fault: str) -> Lack:
+        """Say what the host lacks for one of its faults; nothing is changed by asking."""
+        ...
+
+    def means(self, fault: str) -> str:
+        """Say by what it would be done, where nothing is lacking: a version, a place."""
+        ...
 
 
 class Looks:

@@ -12,7 +12,7 @@ from pathlib import Path
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.lease import Lease
 from refute.injectors.host._watch import Watch
-from refute.injectors.host._whole import arming_of, magnitude_of, misfit, permitted, refused
+from refute.injectors.host._whole import Lack, arming_of, magnitude_of, misfit, permitted, refused
 
 _SLACK_BYTES = 4 << 20
 _STEP_BYTES = 4096
@@ -25,6 +25,7 @@ class BallastInjector:
 
     name = "ballast"
     rollback_kind: RollbackKind = "journalled"
+    faults = ("disk.full",)
 
     def __init__(self) -> None:
         """Watch nothing yet."""
@@ -32,12 +33,20 @@ class BallastInjector:
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""; the directory need not be there yet."""
-        if reason := misfit(arming, ("disk.full",)):
+        if reason := misfit(arming, self.faults):
             return reason
         directory = arming.component.place.directory
         if not directory:
             return f"component {arming.component.name!r} says no `directory`"
         return _needed(Path(directory)) if Path(directory).is_dir() else ""
+
+    def lacks(self, _fault: str) -> Lack:
+        """Say what the host lacks: nothing."""
+        return Lack()
+
+    def means(self, _fault: str) -> str:
+        """Say by what."""
+        return "a file in a directory that may be written, on a file system of its own"
 
     def prepare(self, arming: Arming) -> Handle:
         """Name the file; make none.

@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.lease import Lease
 from refute.injectors.host._assistant import Assistant, AssistantError
-from refute.injectors.host._filter import Filter, incapable
+from refute.injectors.host._filter import Filter, incapable, version
 from refute.injectors.host._namespace import Namespace
 from refute.injectors.host._numbers import free_port
 from refute.injectors.host._port import address_of, handle_for, unreachable
 from refute.injectors.host._tools import ToolError
 from refute.injectors.host._watch import Watch
-from refute.injectors.host._whole import arming_of, misfit, permitted, refused
+from refute.injectors.host._whole import Lack, arming_of, misfit, permitted, refused
 
 _TARGET = "-p tcp -m mark ! --mark {mark} -j REDIRECT --to-ports {own}"
 _LOCAL = "-m addrtype --dst-type LOCAL"
@@ -32,6 +32,7 @@ class CertificateInjector:
 
     name = "certificate"
     rollback_kind: RollbackKind = "journalled"
+    faults = ("tls.expired",)
 
     def __init__(self) -> None:
         """Stand before nothing yet."""
@@ -41,14 +42,22 @@ class CertificateInjector:
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""."""
         component = arming.component
-        if reason := misfit(arming, ("tls.expired",)) or unreachable(component):
+        if reason := misfit(arming, self.faults) or unreachable(component):
             return reason
         if component.endpoint and urlsplit(component.endpoint).scheme == "http":
             return f"component {component.name!r} does not speak TLS: its `endpoint` is not https"
+        return self.lacks(arming.fault).what
+
+    def lacks(self, _fault: str) -> Lack:
+        """Say what of packages, tools, rights and kernel the host lacks."""
         if find_spec("cryptography") is None:
-            return "certificates cannot be made: pip install 'refute[tls]'"
-        way = f"PREROUTING {_LOCAL}" if component.place.netns else "OUTPUT -o lo"
-        return incapable(f"-t nat -A {way} {_TARGET.format(mark=1, own=9)}")
+            return Lack("certificates cannot be made: cryptography is not installed", "pip install 'refute[tls]'")
+        target = _TARGET.format(mark=1, own=9)
+        return incapable(f"-t nat -A OUTPUT -o lo {target}", f"-t nat -A PREROUTING {_LOCAL} {target}")
+
+    def means(self, _fault: str) -> str:
+        """Say by what."""
+        return f"address translation, by {version()}"
 
     def prepare(self, arming: Arming) -> Handle:
         """Choose a port and a mark; bind and make nothing.

@@ -17,7 +17,7 @@ from refute.injectors.host._limits import LIMITS, OOM, SLOW, killed, moved_bytes
 from refute.injectors.host._processes import UnfoundError, find
 from refute.injectors.host._target import family_of, processes_of, unnamed
 from refute.injectors.host._watch import Watch
-from refute.injectors.host._whole import arming_of, magnitude_of, misfit, permitted, refused
+from refute.injectors.host._whole import Lack, arming_of, magnitude_of, misfit, permitted, refused
 
 _FULL = 0.8
 """Share of what may go through from which on a component is taken to have waited."""
@@ -28,6 +28,7 @@ class CgroupInjector:
 
     name = "cgroup"
     rollback_kind: RollbackKind = "journalled"
+    faults = tuple(LIMITS)
 
     def __init__(self) -> None:
         """Watch nothing yet."""
@@ -36,16 +37,28 @@ class CgroupInjector:
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""; the process need not run yet."""
-        if reason := misfit(arming, LIMITS) or unnamed(arming.component):
+        if reason := misfit(arming, self.faults) or unnamed(arming.component) or self.lacks(arming.fault).what:
             return reason
         try:
-            tree = hierarchy(LIMITS[arming.fault].controller)
-            if tree.version == 2 and (beside := LIMITS[arming.fault].beside):  # what is written late is counted by its memory's group
-                hierarchy(beside)
             _device(arming)
-        except (NoGroupError, NoDeviceError) as error:
+        except NoDeviceError as error:
             return str(error)
         return ""
+
+    def lacks(self, fault: str) -> Lack:
+        """Say which control groups the host lacks."""
+        try:
+            tree = hierarchy(LIMITS[fault].controller)
+            if tree.version == 2 and (beside := LIMITS[fault].beside):  # what is written late is counted by its memory's group
+                hierarchy(beside)
+        except NoGroupError as error:
+            return Lack(str(error), error.next)
+        return Lack()
+
+    def means(self, fault: str) -> str:
+        """Say by which control groups."""
+        tree = hierarchy(LIMITS[fault].controller)
+        return f"control groups of version {tree.version} in {tree.root}"
 
     def prepare(self, arming: Arming) -> Handle:
         """Find the processes and the groups that they are in; make none.

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.lease import Lease
 from refute.core.process import ProcessIdentity, is_running
-from refute.injectors.host._libfaketime import MISSING, TRUE, file_of, library, readers
+from refute.injectors.host._libfaketime import INSTALL, MISSING, TRUE, file_of, library, readers
 from refute.injectors.host._opened import Openings
 from refute.injectors.host._target import family_of, processes_of, unnamed
 from refute.injectors.host._watch import Watch
-from refute.injectors.host._whole import arming_of, magnitude_of, misfit, permitted, refused
+from refute.injectors.host._whole import Lack, arming_of, magnitude_of, misfit, permitted, refused
 
 _AHEAD, _BACK = "process.clock_skew", "process.clock_back"
 _TOLERANCE_S = 2.5
@@ -32,6 +32,7 @@ class FaketimeInjector:
 
     name = "faketime"
     rollback_kind: RollbackKind = "journalled"
+    faults = (_AHEAD, _BACK)
 
     def __init__(self) -> None:
         """Watch nothing yet."""
@@ -40,7 +41,15 @@ class FaketimeInjector:
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""; the process need not run yet."""
-        return misfit(arming, (_AHEAD, _BACK)) or unnamed(arming.component) or ("" if library() else MISSING)
+        return misfit(arming, self.faults) or unnamed(arming.component) or self.lacks(arming.fault).what
+
+    def lacks(self, _fault: str) -> Lack:
+        """Say whether there is a library that works."""
+        return Lack() if library() else Lack(MISSING, INSTALL)
+
+    def means(self, _fault: str) -> str:
+        """Say by which library."""
+        return library()
 
     def prepare(self, arming: Arming) -> Handle:
         """Find the processes and the file that they read; write nothing.

@@ -10,18 +10,19 @@ from refute.core.lease import Lease
 from refute.core.process import is_running
 from refute.core.system import Component
 from refute.injectors.host._assistant import Assistant, AssistantError
-from refute.injectors.host._filter import Filter, incapable
+from refute.injectors.host._filter import Filter, incapable, version
 from refute.injectors.host._groups import OURS, NoGroupError, empty, hierarchy, make, move
 from refute.injectors.host._namespace import Namespace
 from refute.injectors.host._numbers import free_queue
 from refute.injectors.host._port import handle_for
 from refute.injectors.host._target import family_of, processes_of, unnamed
 from refute.injectors.host._tools import ToolError
-from refute.injectors.host._whole import arming_of, misfit, permitted, refused
+from refute.injectors.host._whole import Lack, arming_of, misfit, permitted, refused
 
 _CODES = {"dns.error": 2, "dns.not_found": 3, "dns.timeout": -1}
 """Response codes of RFC 1035; -1 for no answer."""
 _QUEUED = "-p udp -j NFQUEUE --queue-num {number} --queue-bypass"
+_RULE = "-A OUTPUT -p udp --dport 53 {match}-j NFQUEUE --queue-num 0 --queue-bypass"
 _NO_TCP = {True: "-p tcp -j REJECT --reject-with tcp-reset", False: "-p tcp -j DROP"}
 
 
@@ -30,6 +31,7 @@ class LookupsInjector:
 
     name = "lookups"
     rollback_kind: RollbackKind = "journalled"
+    faults = tuple(_CODES)
 
     def __init__(self) -> None:
         """Answer nothing yet."""
@@ -38,16 +40,21 @@ class LookupsInjector:
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""; the process need not run yet."""
-        if reason := misfit(arming, _CODES) or _unnamed(arming.component):
+        if reason := misfit(arming, self.faults) or _unnamed(arming.component):
             return reason
-        match = ""
-        if not arming.component.place.netns:
-            match = "-m cgroup --path /"
-            try:
-                hierarchy("")
-            except NoGroupError as error:
-                return f"one process's look-ups cannot be told from another's: {error}"
-        return incapable(f"-A OUTPUT -p udp --dport 53 {match} -j NFQUEUE --queue-num 0 --queue-bypass".replace("  ", " "))
+        return (incapable(_RULE.format(match="")) if arming.component.place.netns else self.lacks(arming.fault)).what
+
+    def lacks(self, _fault: str) -> Lack:
+        """Say what of tools, rights, kernel and control groups the host lacks to strike one process; a namespace needs no groups."""
+        try:
+            hierarchy("")
+        except NoGroupError as error:
+            return Lack(f"one process's look-ups cannot be told from another's: {error}", error.next)
+        return incapable(_RULE.format(match="-m cgroup --path / "))
+
+    def means(self, _fault: str) -> str:
+        """Say by what."""
+        return f"packet queues and control groups of version 2 in {hierarchy('').root}, by {version()}"
 
     def prepare(self, arming: Arming) -> Handle:
         """Find whose look-ups they are and choose a queue; make nothing.

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.lease import Lease
 from refute.injectors.host._assistant import Assistant, AssistantError
-from refute.injectors.host._filter import Filter, incapable
+from refute.injectors.host._filter import Filter, incapable, version
 from refute.injectors.host._namespace import Namespace
 from refute.injectors.host._numbers import free_queue
-from refute.injectors.host._port import address_of, arriving, handle_for, unreachable
+from refute.injectors.host._port import arriving, delayed, handle_for, unreachable
 from refute.injectors.host._tools import ToolError
-from refute.injectors.host._watch import Watch, connect_s
-from refute.injectors.host._whole import arming_of, magnitude_of, misfit, permitted, refused
+from refute.injectors.host._watch import Watch
+from refute.injectors.host._whole import Lack, arming_of, magnitude_of, misfit, permitted, refused
 
 _DELAY, _BANDWIDTH = "network.delay", "network.bandwidth"
 _TARGET = "-j NFQUEUE --queue-num {number} --queue-bypass"
-_MOST = 0.8  # of the delay must be seen
 
 
 class NfqueueInjector:
@@ -25,6 +22,7 @@ class NfqueueInjector:
 
     name = "nfqueue"
     rollback_kind: RollbackKind = "journalled"
+    faults = (_DELAY, _BANDWIDTH)
 
     def __init__(self) -> None:
         """Hold nothing yet."""
@@ -34,11 +32,15 @@ class NfqueueInjector:
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""."""
-        return (
-            misfit(arming, (_DELAY, _BANDWIDTH))
-            or unreachable(arming.component)
-            or incapable(f"-A INPUT -p tcp {_TARGET.format(number=0)}")
-        )
+        return misfit(arming, self.faults) or unreachable(arming.component) or self.lacks(arming.fault).what
+
+    def lacks(self, _fault: str) -> Lack:
+        """Say what of tools, rights and kernel the host lacks."""
+        return incapable(f"-A INPUT -p tcp {_TARGET.format(number=0)}")
+
+    def means(self, _fault: str) -> str:
+        """Say by what."""
+        return f"packet queues, by {version()}"
 
     def prepare(self, arming: Arming) -> Handle:
         """Choose a queue and name the rules; make none.
@@ -65,7 +67,7 @@ class NfqueueInjector:
         except ToolError as error:
             raise refused(arming, str(error)) from None
         if arming.fault == _DELAY:
-            self._watch.begin(handle, lease, _delayed(handle))
+            self._watch.begin(handle, lease, delayed(handle))
 
     def landed(self, handle: Handle) -> Landing:
         """Return what opening connections, or counting packets that waited, has shown."""
@@ -102,18 +104,6 @@ def _started(handle: Handle, arming: Arming) -> Assistant:
         )
     except AssistantError as error:
         raise refused(arming, f"packets cannot be held: {error}") from None
-
-
-def _delayed(handle: Handle) -> Callable[[], tuple[dict[str, float], str]]:
-    wanted_s = magnitude_of(arming_of(handle))
-
-    def look() -> tuple[dict[str, float], str]:
-        took_s, how = connect_s(address_of(handle), wanted_s * 2 + 1.0)
-        if how == "opened" and took_s >= wanted_s * _MOST:
-            return {"connect_s": took_s}, ""
-        return {}, f"a connection was {how} after {took_s:.3f} s"
-
-    return look
 
 
 INJECTOR = NfqueueInjector()

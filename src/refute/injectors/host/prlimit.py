@@ -11,7 +11,7 @@ from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.lease import Lease
 from refute.core.process import ProcessIdentity, is_running
 from refute.injectors.host._target import family_of, grown, processes_of, unnamed
-from refute.injectors.host._whole import Looks, arming_of, magnitude_of, misfit, permitted, refused
+from refute.injectors.host._whole import Lack, Looks, arming_of, magnitude_of, misfit, permitted, refused
 
 _MEMORY, _DESCRIPTORS = "process.memory", "process.fd_exhaustion"
 _RESOURCE = {_MEMORY: resource.RLIMIT_AS, _DESCRIPTORS: resource.RLIMIT_NOFILE}
@@ -23,6 +23,7 @@ class PrlimitInjector:
 
     name = "prlimit"
     rollback_kind: RollbackKind = "journalled"
+    faults = tuple(_RESOURCE)
 
     def __init__(self) -> None:
         """Count nothing yet."""
@@ -30,7 +31,15 @@ class PrlimitInjector:
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""; the process need not run yet."""
-        return misfit(arming, _RESOURCE) or unnamed(arming.component)
+        return misfit(arming, self.faults) or unnamed(arming.component)
+
+    def lacks(self, _fault: str) -> Lack:
+        """Say what the host lacks: nothing."""
+        return Lack()
+
+    def means(self, _fault: str) -> str:
+        """Say by what."""
+        return "resource limits, of processes of the same user, or as root"
 
     def prepare(self, arming: Arming) -> Handle:
         """Find the processes, what limits they have and what they use; change none.
