@@ -56,7 +56,7 @@ class TestDescriptors(Whole):
 
 
 class TestCpu(Whole):
-    fault, magnitude, name = "process.cpu", 10.0, "cgroup"
+    fault, magnitude, name = "process.cpu", 5.0, "cgroup"
 
     def call(self):
         return self.service.ask("busy", 10.0)

@@ -25,7 +25,7 @@ def busy(_told: str) -> str:
     start, before = time.monotonic(), time.process_time()
     while time.process_time() - before < 0.08:
         pass
-    return "slow" if time.monotonic() - start > 0.6 else "quick"
+    return "slow" if time.monotonic() - start > 1.2 else "quick"
 
 
 def memory(_told: str) -> str:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 import refute
+from refute.cli import VERBS
 from refute.core.codes import CODES
 from refute.intent.codes import CODES as INTENT_CODES
 
 SOURCE = Path(refute.__file__).parent
 CODE = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+")
 NO_CODES = {"UTF-8", "ZEBRA-7141"}
-CATALOGUES = {SOURCE / "core" / "codes.py", SOURCE / "intent" / "codes.py"}
+CATALOGUES = {*SOURCE.rglob("*codes.py")}
 
 
 def codes_in_source():
@@ -28,6 +29,18 @@ def codes_in_source():
 def test_every_code_in_the_source_is_explained():
     unexplained = {code: place for code, place in codes_in_source() if code not in CODES | INTENT_CODES | dict.fromkeys(NO_CODES)}
     assert unexplained == {}
+
+
+def test_every_verb_that_a_message_names_is_there():
+    texts = [
+        node.value
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    named = {verb for text in texts for verb in re.findall(r"(?:^|`)refute ([a-z]+)", text)}
+    assert len(named) > 10
+    assert named <= VERBS.keys()
 
 
 def test_no_code_is_explained_that_no_message_has():

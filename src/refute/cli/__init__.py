@@ -19,6 +19,7 @@ from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, E
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("refute.cli.demo:demo", "Examine a real agent, offline and without keys."),
     "try": ("refute.cli.try_:try_", "Break one thing under your own program or tests."),
+    "init": ("refute.cli.init:init", "Draft an intent file from what your code shows."),
     "import": ("refute.cli.import_:import_", "Learn the system from OTLP traces."),
     "check": ("refute.cli.check:check", "Check an intent file and its design."),
     "plan": ("refute.cli.plan:plan", "Rank the experiments: what would each teach, at what risk?"),
@@ -29,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "account": ("refute.cli.account:account", "What was learned so far: bits, findings, calibration."),
     "accept": ("refute.cli.accept:accept", "Live with a refuted belief for now: who, why, until when."),
     "proxy": ("refute.cli.proxy:proxy", "Stand in front of an upstream, for any language; untouched until a run arms it."),
+    "guardian": ("refute.cli.guardian:guardian", "Let runs on other hosts break what runs on this one, under leases."),
     "report": ("refute.cli.report:report", "Write what was learned as one HTML file."),
     "approve": ("refute.cli.approve:approve", "Say yes, signed, to a run that somebody else starts."),
     "abort": ("refute.cli.abort:abort", "Stop every live experiment now."),

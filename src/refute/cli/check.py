@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import click
 
+from refute.campaign import standings
+from refute.cli._campaign import FOLDER
 from refute.cli._intent import intent_argument, tell_problems
 from refute.core.errors import Problem, RefuteError
 from refute.core.intent import Belief, Intent
@@ -17,9 +20,11 @@ from refute.core.units import show_share
 from refute.experiment.design import aim
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import Fault
-from refute.injectors.registry import choose
+from refute.injectors.registry import choose, struck_elsewhere
 from refute.intent import load
 from refute.intent.magnitudes import shown_magnitude
+from refute.ledger import Ledger
+from refute.safety.far import mechanism
 
 _COLUMNS = ("belief", "claim", "fault → target", "criterion", "confidence", "what hangs on it")
 
@@ -40,13 +45,28 @@ def check(context: click.Context, file: Path, imports: bool, as_json: bool) -> N
     except RefuteError as error:
         tell_problems(error, file, as_json=as_json)
         context.exit(error.exit_code)
+    stale = _stale(intent)
     if as_json:
-        click.echo(json.dumps(_summary(intent, file, faults), ensure_ascii=False))
-    elif _on_terminal():
+        click.echo(json.dumps(_summary(intent, file, faults) | {"stale": stale}, ensure_ascii=False))
+        return
+    if _on_terminal():
         _print_table(intent, faults)
     else:
         for line in _lines(intent, faults):
             click.echo(line)
+    for name, reasons in stale.items():
+        click.echo(f"{name} is open again: {'; '.join(reasons)}")
+
+
+def _stale(intent: Intent) -> dict[str, list[str]]:
+    """Return why beliefs that were answered are open again, by id; nothing where no ledger is there, or it cannot be read."""
+    path = intent.folder / FOLDER / "ledger.db"
+    if not path.is_file():
+        return {}
+    with contextlib.suppress(RefuteError), Ledger.open(path, create=False) as ledger:
+        now = standings(intent, (kept.record for kept in ledger.events(kinds=["learned"])), "")
+        return {name: list(one.stale.reasons()) for name, one in now.items() if one.stale is not None}
+    return {}
 
 
 def _on_terminal() -> bool:
@@ -89,14 +109,19 @@ def _cells(belief: Belief, faults: Mapping[str, Fault]) -> tuple[str, ...]:
     return belief.id, belief.claim, fault, belief.then.text, show_share(belief.confidence), hangs
 
 
+def _host_name(intent: Intent, belief: Belief) -> str:
+    return intent.system.components[belief.when.target].place.host or "this host"
+
+
 def _host(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> str:
-    """Say how this host would carry out a fault of a whole component, or what it lacks for it; "" for any other fault."""
+    """Say how its host would carry out a fault of a whole component, or what it lacks for it; "" for any other fault."""
     if not faults[belief.when.fault].whole:
         return ""
     problem = _missing(intent, belief)
     if problem is None:
-        return f"{belief.when.fault} by {choose(aim(intent, belief, 0)).name}"
-    return f"cannot [{problem.code}]: {problem.seen}; at {problem.where}; next: {problem.next}"
+        arming = aim(intent, belief, 0)
+        return f"{belief.when.fault} by {mechanism(arming) if struck_elsewhere(arming) else choose(arming).name}"
+    return f"cannot [{problem.code}]: {problem.seen or problem.what}; at {problem.where}; next: {problem.next}"
 
 
 def _hosted(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> dict[str, object]:
@@ -107,13 +132,18 @@ def _hosted(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> dict
 
 
 def _missing(intent: Intent, belief: Belief) -> Problem | None:
-    """Return what keeps this host from injecting a belief's fault, with where the belief stands and what would mend it."""
+    """Return what keeps its host from injecting a belief's fault, with where the belief stands and what would mend it."""
     from refute.injectors.host.abilities import lack_of
 
     try:
-        choose(aim(intent, belief, 0))
+        arming = aim(intent, belief, 0)
+        if struck_elsewhere(arming):
+            mechanism(arming)
+        else:
+            choose(arming)
     except RefuteError as error:
-        next_ = lack_of(belief.when.fault).next or error.problems[0].next
+        here = not intent.system.components[belief.when.target].place.host
+        next_ = (lack_of(belief.when.fault).next if here else "") or error.problems[0].next
         return replace(error.problems[0], where=belief.where, next=next_)
     return None
 
@@ -133,7 +163,7 @@ def _lines(intent: Intent, faults: Mapping[str, Fault]) -> Iterator[str]:
         yield f"  when {fault}, then {criterion}; confidence {confidence}"
         yield f"  decides: {hangs}"
         if host := _host(intent, belief, faults):
-            yield f"  on this host: {host}"
+            yield f"  on {_host_name(intent, belief)}: {host}"
 
 
 def _print_table(intent: Intent, faults: Mapping[str, Fault]) -> None:
@@ -147,4 +177,4 @@ def _print_table(intent: Intent, faults: Mapping[str, Fault]) -> None:
     Console().print(table)
     for belief in intent.beliefs.values():
         if host := _host(intent, belief, faults):
-            click.echo(f"{belief.id} on this host: {host}")
+            click.echo(f"{belief.id} on {_host_name(intent, belief)}: {host}")

@@ -1,4 +1,4 @@
-"""What a program does before its first line when it is started by `refute try` or `refute exec`."""
+"""What a program does before its first line when it is started by `refute try`."""
 
 from __future__ import annotations
 

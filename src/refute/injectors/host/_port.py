@@ -40,18 +40,23 @@ def handle_for(name: str, arming: Arming, **more: object) -> Handle:
     except NoNamespaceError as error:
         raise refused(arming, str(error)) from None
     number = secrets.token_hex(6)
-    data = Filter.data(number, namespace)
-    return Handle(name, "journalled", {"arming": arming.to_json(), "port": arming.component.port, **data, **more}, id=number)
+    data = Filter.data(number, namespace) | {"port": arming.component.port, "exposed": arming.component.place.exposed}
+    return Handle(name, "journalled", {"arming": arming.to_json(), **data, **more}, id=number)
+
+
+def open_to_others(handle: Handle) -> bool:
+    """Say whether a handle is about what arrives at any interface: in a namespace, or at a port that other hosts reach."""
+    return bool(handle.data["namespace"]["name"] or handle.data.get("exposed"))
 
 
 def arriving(handle: Handle, *, answers: bool = False) -> list[str]:
-    """Return which packets arrive at a handle's port: by loopback, or by any way into its namespace.
+    """Return which packets arrive at a handle's port: by loopback, or by any way where it is open to others.
 
     Args:
         handle: as `handle_for` made it.
         answers: packets from the port, too.
     """
-    way = "" if handle.data["namespace"]["name"] else "-i lo "
+    way = "" if open_to_others(handle) else "-i lo "
     return [f"INPUT {way}-p tcp {side} {handle.data['port']}" for side in (["--dport", "--sport"] if answers else ["--dport"])]
 
 

@@ -17,7 +17,7 @@ from refute.injectors.host._assistant import Assistant, AssistantError
 from refute.injectors.host._filter import Filter, incapable, version
 from refute.injectors.host._namespace import Namespace
 from refute.injectors.host._numbers import free_port
-from refute.injectors.host._port import address_of, handle_for, unreachable
+from refute.injectors.host._port import address_of, handle_for, open_to_others, unreachable
 from refute.injectors.host._tools import ToolError
 from refute.injectors.host._watch import Watch
 from refute.injectors.host._whole import Lack, arming_of, misfit, permitted, refused
@@ -108,12 +108,12 @@ def _arguments(handle: Handle) -> list[str]:
     host, port = address_of(handle)
     place, data = arming_of(handle).component.place, handle.data
     more = ["--authority", place.authority, "--authority-key", place.authority_key] if place.authority else []
-    return [host, str(port), str(data["own"]), str(data["mark"]), *more, *(["--everywhere"] if place.netns else [])]
+    return [host, str(port), str(data["own"]), str(data["mark"]), *more, *(["--everywhere"] if open_to_others(handle) else [])]
 
 
 def _jumps(handle: Handle) -> list[str]:
     to = f"-p tcp --dport {handle.data['port']}"
-    inner = [f"PREROUTING {_LOCAL} {to}"] if handle.data["namespace"]["name"] else []
+    inner = [f"PREROUTING {_LOCAL} {to}"] if open_to_others(handle) else []
     return [f"OUTPUT -o lo {to}", *inner]
 
 

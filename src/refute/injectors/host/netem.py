@@ -33,8 +33,8 @@ class NetemInjector:
         """Say why this injector cannot do it, or return ""."""
         if reason := misfit(arming, self.faults) or unreachable(arming.component):
             return reason
-        if arming.component.place.netns:
-            return "packets that arrive in a namespace pass no queue of its loopback"
+        if arming.component.place.netns or arming.component.place.exposed:
+            return "packets that arrive from elsewhere pass no queue of loopback"
         return self.lacks(arming.fault).what or _taken()
 
     def lacks(self, _fault: str) -> Lack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from refute.core.errors import Problem
+from refute.intent.checks.audience import check_audience
 from refute.intent.checks.criteria import check_criteria
 from refute.intent.checks.faults import check_faults
 from refute.intent.checks.files import check_files
@@ -12,7 +13,14 @@ from refute.intent.checks.journeys import check_journeys
 from refute.intent.checks.safety import check_safety
 from refute.intent.checks.subject import Subject
 
-CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (check_journeys, check_criteria, check_faults, check_safety, check_files)
+CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
+    check_journeys,
+    check_criteria,
+    check_faults,
+    check_safety,
+    check_audience,
+    check_files,
+)
 
 
 def check(subject: Subject) -> list[Problem]:
