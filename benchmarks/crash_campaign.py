@@ -1,6 +1,6 @@
 """Kills runs, guardians and targets with kill -9, at every step of the journal and at random instants, and says what was left broken.
 
-    python benchmarks/crash_campaign.py --kills 1000
+    python benchmarks/crash_campaign.py --kills 2500
 
 Most trials drive the guardian as a run does; some are whole runs of the command line, whose ledger must verify afterwards.
 Prints a table by fault, and exits 1 where anything was left broken for longer than five seconds after its lease.
@@ -9,6 +9,7 @@ Prints a table by fault, and exits 1 where anything was left broken for longer t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import sys
 import time
@@ -26,14 +27,14 @@ WHOLE = ("process.pause", "network.partition")
 
 
 def planned(kills: int, seed: int) -> Iterator[tuple[str, Kill]]:
-    """Yield every step once, then random instants, the faults in turn, until enough are to be killed."""
-    faults, count = cycle(FAULTS), 0
-    for source in (steps(), instants(seed)):
-        for kill in source:
-            if count >= kills:
-                return
-            count += len(kill.who)
-            yield next(faults), kill
+    """Yield every step of every fault once, then random instants, the faults in turn, until enough are to be killed."""
+    every = ((fault, kill) for kill in steps() for fault in FAULTS)
+    count = 0
+    for fault, kill in chain(every, zip(cycle(FAULTS), instants(seed), strict=False)):
+        if count >= kills:
+            return
+        count += len(kill.who)
+        yield fault, kill
 
 
 def work(job: tuple[str, Kill | int]) -> Trial:
@@ -45,14 +46,14 @@ def work(job: tuple[str, Kill | int]) -> Trial:
 def main() -> int:
     """Run the campaign and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--kills", type=int, default=2500)
     parser.add_argument("--runs", type=int, default=20, help="whole runs among the trials")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     jobs = chain(planned(options.kills, options.seed), zip(cycle(WHOLE), range(options.seed, options.seed + options.runs), strict=False))
     start, done = time.monotonic(), []
-    with multiprocessing.get_context("forkserver").Pool(options.jobs) as pool:
+    with contextlib.suppress(KeyboardInterrupt), multiprocessing.get_context("forkserver").Pool(options.jobs) as pool:
         for one in pool.imap_unordered(work, jobs):
             done.append(one)
             if one.wrong:

@@ -272,6 +272,7 @@ def _tried(fault: str, kill: Kill, patience: int) -> Trial:
             if outcome.wrong:
                 outcome.wrong.append((place / "log").read_text()[-1500:])
             _end(place, pids)
+            _left(place, outcome)
     shutil.rmtree(place, ignore_errors=True)
     return outcome
 
@@ -345,7 +346,7 @@ def _judge(place: Path, pids: dict[str, int], outcome: Trial, well: Callable[[],
     if mend(journal, injectors()).handles:
         outcome.wrong.append("recover was not done after the first time")
     time.sleep(0.1)
-    if not well():
+    if not _until(lambda: well() and not journal.live(), limit):  # a guardian may still have been at it as its run died: it has until then
         outcome.wrong.append("the fault has come back")
 
 
@@ -375,6 +376,12 @@ def _end(place: Path, pids: dict[str, int]) -> None:
         _until(lambda: _dead(pids["guardian"]), 5.0)
     if (place / "disk").is_mount():
         subprocess.run(["umount", place / "disk"], check=True)
+
+
+def _left(place: Path, outcome: Trial) -> None:
+    """Nothing is forgotten with the journal."""
+    if (recovery := mend(Journal(place / "journal"), injectors())).exit_code:
+        outcome.wrong.append(f"left at the end: {recovery.to_json()}")
 
 
 def _understudy(place: Path) -> int:

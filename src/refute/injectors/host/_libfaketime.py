@@ -54,14 +54,15 @@ def _places() -> Iterator[Path]:
 def variables(file: Path) -> dict[str, str]:
     """Return the environment variables of a program whose clock can be shifted.
 
-    Its clock is read from the file each time, so that a shift comes and goes at once; clocks that measure durations are left alone.
+    Its clock is read from the file each time, so that a shift comes and goes at once; clocks that measure durations are left alone, also
+    where threads wait for each other with a time-out (`FAKETIME_FORCE_MONOTONIC_FIX`: else a program of many threads crawls or hangs).
 
     Args:
         file: an absolute path, of this program alone.
     """
     return {
         "LD_PRELOAD": library(), FILE: str(file), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_RESET": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "FAKETIME_FORCE_MONOTONIC_FIX": "0",
     }  # fmt: skip
 
 
