@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 from whole_services import resolver, serving
@@ -112,6 +113,24 @@ class TestCertificate(Whole):
 
     def call(self):
         return self.service.ask("well")
+
+    def test_who_does_not_check_is_passed_on(self):
+        """The component itself answers: the front changes the certificate, and nothing else."""
+        with self._armed():
+            assert self.service.ask("well") == "certificate has expired"
+            assert self.service.ask("well", checked=False) == "well"
+
+    def test_without_an_authority_it_signs_itself(self):
+        """Expired all the same, as the landing proves; what a client objects to first is who signed it."""
+        place = replace(self.arming.component.place, authority="", authority_key="")
+        with self._armed(replace(self.arming, component=replace(self.arming.component, place=place))) as handle:
+            assert self.service.ask("well") in {"self-signed certificate", "certificate has expired"}
+            assert self.injector.landed(handle).effect["expired_for_s"] > 80_000
+
+    def test_a_component_without_tls_is_refused(self):
+        """Said at the check already."""
+        plain = replace(self.arming.component, endpoint=self.arming.component.endpoint.replace("https", "http"))
+        assert "does not speak TLS" in self.injector.refuses(replace(self.arming, component=plain))
 
 
 class TestPartition(Whole):
