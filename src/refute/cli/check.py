@@ -14,8 +14,9 @@ import click
 from refute.campaign import standings
 from refute.cli._campaign import FOLDER
 from refute.cli._intent import intent_argument, tell_problems
+from refute.core.arming import Arming
 from refute.core.errors import Problem, RefuteError
-from refute.core.intent import Belief, Intent
+from refute.core.intent import Belief, Intent, When
 from refute.core.units import show_share
 from refute.experiment.design import aim
 from refute.faults.catalogue import catalogue
@@ -83,6 +84,7 @@ def _summary(intent: Intent, file: Path, faults: Mapping[str, Fault]) -> dict[st
             "magnitude": belief.when.magnitude,
             "share": belief.when.share,
             "hazard": faults[belief.when.fault].hazard,
+            **({"also": [_stated(part, faults) for part in belief.when.also]} if belief.when.also else {}),
             "criterion": belief.then.text,
             "confidence": belief.confidence,
             **({} if belief.at_least is None else {"at_least": belief.at_least}),
@@ -98,14 +100,8 @@ def _summary(intent: Intent, file: Path, faults: Mapping[str, Fault]) -> dict[st
 
 
 def _cells(belief: Belief, faults: Mapping[str, Fault]) -> tuple[str, ...]:
-    when = belief.when
-    about = faults[when.fault].magnitude
-    magnitude = when.magnitude if belief.at_least is None else belief.at_least
-    strength = "" if about is None else f" {shown_magnitude(about.typical if magnitude is None else magnitude, about.unit)}"
-    strength += " or less" if belief.at_least is not None else ""
-    share = "" if when.share == 1 else f" at {show_share(when.share)}"
     hangs = f"{belief.decides or 'nothing stated'} (if wrong: {belief.if_wrong})"
-    fault = f"{when.fault}{strength}{share} → {when.target}"
+    fault = " and ".join(_shown(part, belief.at_least, faults) for part in belief.when.parts)
     return belief.id, belief.claim, fault, belief.then.text, show_share(belief.confidence), hangs
 
 
@@ -113,39 +109,54 @@ def _host_name(intent: Intent, belief: Belief) -> str:
     return intent.system.components[belief.when.target].place.host or "this host"
 
 
+def _shown(when: When, at_least: float | None, faults: Mapping[str, Fault]) -> str:
+    about = faults[when.fault].magnitude
+    magnitude = when.magnitude if at_least is None else at_least
+    strength = "" if about is None else f" {shown_magnitude(about.typical if magnitude is None else magnitude, about.unit)}"
+    strength += " or less" if at_least is not None else ""
+    share = "" if when.share == 1 else f" at {show_share(when.share)}"
+    return f"{when.fault}{strength}{share} → {when.target}"
+
+
+def _stated(when: When, faults: Mapping[str, Fault]) -> dict[str, object]:
+    hazard = faults[when.fault].hazard
+    return {"fault": when.fault, "target": when.target, "magnitude": when.magnitude, "share": when.share, "hazard": hazard}
+
+
 def _host(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> str:
     """Say how its host would carry out a fault of a whole component, or what it lacks for it; "" for any other fault."""
     if not faults[belief.when.fault].whole:
         return ""
-    problem = _missing(intent, belief)
-    if problem is None:
-        arming = aim(intent, belief, 0)
-        return f"{belief.when.fault} by {mechanism(arming) if struck_elsewhere(arming) else choose(arming).name}"
-    return f"cannot [{problem.code}]: {problem.seen or problem.what}; at {problem.where}; next: {problem.next}"
+    told = []
+    for one in aim(intent, belief, 0):
+        name, problem = _done_by(belief, one)
+        told.append(
+            f"{one.fault} by {name}"
+            if problem is None
+            else f"cannot [{problem.code}]: {problem.seen or problem.what}; at {problem.where}; next: {problem.next}"
+        )
+    return ", ".join(told)
 
 
 def _hosted(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> dict[str, object]:
-    """Return the same as JSON, with the problem by its parts where there is one."""
-    host = _host(intent, belief, faults)
-    problem = _missing(intent, belief) if host else None
-    return ({"host": host} if host else {}) | ({"missing": problem.to_json()} if problem is not None else {})
+    """Return the same as JSON, with the first problem by its parts where there is one."""
+    if not (host := _host(intent, belief, faults)):
+        return {}
+    problems = (problem for one in aim(intent, belief, 0) if (problem := _done_by(belief, one)[1]) is not None)
+    missing = next(problems, None)
+    return {"host": host} | ({"missing": missing.to_json()} if missing is not None else {})
 
 
-def _missing(intent: Intent, belief: Belief) -> Problem | None:
-    """Return what keeps its host from injecting a belief's fault, with where the belief stands and what would mend it."""
+def _done_by(belief: Belief, arming: Arming) -> tuple[str, Problem | None]:
+    """Return the injector that would carry out a fault on its host; or what keeps it, where that stands, and what would mend it."""
     from refute.injectors.host.abilities import lack_of
 
     try:
-        arming = aim(intent, belief, 0)
-        if struck_elsewhere(arming):
-            mechanism(arming)
-        else:
-            choose(arming)
+        return mechanism(arming) if struck_elsewhere(arming) else choose(arming).name, None
     except RefuteError as error:
-        here = not intent.system.components[belief.when.target].place.host
-        next_ = (lack_of(belief.when.fault).next if here else "") or error.problems[0].next
-        return replace(error.problems[0], where=belief.where, next=next_)
-    return None
+        here = not arming.component.place.host
+        next_ = (lack_of(arming.fault).next if here else "") or error.problems[0].next
+        return "", replace(error.problems[0], where=belief.where, next=next_)
 
 
 def _head(intent: Intent) -> str:
