@@ -256,5 +256,5 @@ def test_check_says_what_the_other_host_would_use_and_a_run_that_cannot_ask_it_i
     assert (code, [line["code"] for line in lines if line["event"] == "problem"]) == (3, ["GUARDIAN-UNREACHED"])
     assert time.monotonic() - start < 25
     told = runner.start(sys.executable, "-m", "refute", "check", "--json", **where).communicate(timeout=30)[0]
-    assert json.loads(told.splitlines()[-1])["beliefs"][0]["host"].startswith("cannot: ")
+    assert json.loads(told.splitlines()[-1])["beliefs"][0]["host"].startswith("cannot [GUARDIAN-UNREACHED]: ")
     assert branch.well()

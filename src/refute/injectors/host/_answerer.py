@@ -9,11 +9,12 @@ The message is that of RFC 1035, section 4.1; answers of other kinds than UDP ar
 from __future__ import annotations
 
 import contextlib
+import itertools
 import select
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from refute.injectors.host._assistant import ready, tell
 from refute.injectors.host._queue import Packet, Queue
@@ -95,15 +96,20 @@ class Answerer:
         with contextlib.suppress(OSError):
             self._senders[False] = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
 
-    def answer(self, packet: Packet) -> bool:
-        """Answer a look-up; say whether it was one."""
+    def answer(self, packet: Packet, count: Callable[[], None]) -> None:
+        """Answer a look-up, once it is counted: whoever has got an answer has been counted.
+
+        Args:
+            packet: as queued; what is no look-up is left alone.
+            count: counts one.
+        """
         try:
             to, reply = reply_to(packet.head, max(self._code, 0))
         except (ValueError, IndexError):
-            return False
+            return
+        count()
         if self._code > _SILENT:
             self._senders[packet.head[0] >> 4 == 4].sendto(reply, (to, 0))
-        return True
 
 
 def serve(queue: Queue, answerer: Answerer) -> None:
@@ -113,7 +119,7 @@ def serve(queue: Queue, answerer: Answerer) -> None:
         queue: where look-ups come from.
         answerer: sends answers.
     """
-    count = 0
+    numbers = itertools.count(1)
     while True:
         ready_to_read, _, _ = select.select([queue.socket, sys.stdin], [], [])
         if sys.stdin in ready_to_read:
@@ -121,8 +127,7 @@ def serve(queue: Queue, answerer: Answerer) -> None:
         for packet in queue.arrived():
             queue.drop(packet.number)
             with contextlib.suppress(OSError, KeyError):
-                count += answerer.answer(packet)
-        tell(str(count))
+                answerer.answer(packet, lambda: tell(str(next(numbers))))
 
 
 def main(arguments: Sequence[str]) -> None:
