@@ -24,6 +24,13 @@ from crashes import ALLOWED_S, FAULTS, TTL_S, Kill, Trial, instants, steps, tria
 from whole_runs import whole_run
 
 WHOLE = ("process.pause", "network.partition")
+KINDS = {
+    "left broken": ("the fault is", "the fault has", "left at the end"),
+    "journal inconsistent": ("still live in the journal", "the journal is damaged", "recover", "live:"),
+    "ledger not verifying": ("the ledger",),
+    "trial failed": ("",),
+}
+"""What may be wrong, by how its words begin; the last takes everything else."""
 
 
 def planned(kills: int, seed: int) -> Iterator[tuple[str, Kill]]:
@@ -66,15 +73,31 @@ def report(done: list[Trial], seconds: float) -> None:
     """Print what came of it."""
     who = Counter(name for one in done for name in one.kill.who)
     print(f"{sum(one.kills for one in done)} processes killed in {len(done)} trials ({seconds:.0f} s): {dict(who)}")
-    print(f"lease {TTL_S} s; allowed after it {ALLOWED_S} s")
+    kinds = Counter(kind_of(one) for one in done if one.wrong)
+    print(", ".join(f"{kind} {kinds[kind]}" for kind in KINDS) + f"; mended by recover {sum(one.by_recover for one in done)}")
+    waits = sorted(one.seconds for one in done if one.seconds)
+    late = sorted(max(0.0, one.seconds - one.lease_s) for one in done if one.seconds)
+    print(f"until all was well, from the kill on, with leases of {TTL_S} s and more: {spread(waits)}")
+    print(f"after the last lease could have ended (allowed: {ALLOWED_S} s): {spread(late)}")
     for fault in sorted({one.fault for one in done}):
         mine = [one for one in done if one.fault == fault]
         waits = sorted(one.seconds for one in mine if one.seconds)
         print(
-            f"{fault}: {len(mine)} trials, left broken or inconsistent {sum(1 for one in mine if one.wrong)}, "
-            f"mended by recover {sum(one.by_recover for one in mine)}, until all was well: "
-            f"median {waits[len(waits) // 2]:.2f} s, p99 {waits[int(len(waits) * 0.99)]:.2f} s, longest {waits[-1]:.2f} s"
+            f"{fault}: {len(mine)} trials, wrong {sum(1 for one in mine if one.wrong)}, "
+            f"mended by recover {sum(one.by_recover for one in mine)}, until all was well: {spread(waits)}"
         )
+
+
+def kind_of(trial: Trial) -> str:
+    """Return the gravest of what went wrong in a trial."""
+    return next(kind for kind, begins in KINDS.items() if any(why.startswith(begins) for why in trial.wrong))
+
+
+def spread(waits: list[float]) -> str:
+    """Return median, 99th percentile and the longest of sorted seconds."""
+    if not waits:
+        return "never"
+    return f"median {waits[len(waits) // 2]:.2f} s, p99 {waits[int(len(waits) * 0.99)]:.2f} s, longest {waits[-1]:.2f} s"
 
 
 if __name__ == "__main__":
