@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from refute.core.exec_codes import EXEC_CODES
 from refute.core.guardian_codes import GUARDIAN_CODES
 from refute.core.planning_codes import PLANNING_CODES
 
 CODES: dict[str, tuple[str, str, str]] = {
+    **EXEC_CODES,
     **GUARDIAN_CODES,
     **PLANNING_CODES,
     "FILE-EXISTS": (

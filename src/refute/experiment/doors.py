@@ -1,4 +1,4 @@
-"""Finds the proxies of this machine that a run's components are reached through, and has them join its link."""
+"""Finds the proxies and programs of this machine that a run's components are reached through, and has them join its link."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from refute.injectors.door import invite, signs
 from refute.safety.state import doors_directory
 
 _JOIN_S = 5.0
+_LOOK_S = 0.5
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS = {"http": 80, "https": 443}
 
@@ -37,6 +38,60 @@ async def invite_proxies(link: Link, components: Iterable[Component]) -> None:
                     allowed=f"a proxy whose own address or upstream is that of {component.endpoint}",
                     next=f"refute proxy --upstream {component.endpoint or 'URL'}",
                 )  # fmt: skip
+
+
+async def invite_programs(link: Link, components: Iterable[Component]) -> None:
+    """Have every process of every program join in which calls of a component are to be broken (`via: exec NAME`).
+
+    Args:
+        link: of the run.
+        components: of the system.
+
+    Raises:
+        RefuteError: none of a program's processes joins (`EXEC-NONE`).
+    """
+    for name in _programs(components):
+        refusals = await _invite_program(link, name)
+        if not any(peer.role == "exec" and name in peer.serves for peer in link.live()):
+            raise refuse(
+                "EXEC-NONE", f"no process of a program named {name} has joined", exit_code=EXIT_INCONCLUSIVE,
+                seen="; ".join(refusals) or "none was found", allowed="a Python program that was started by `refute exec`",
+                next=f"refute exec --name {name} -- COMMAND",
+            )  # fmt: skip
+
+
+async def invite_newcomers(link: Link, components: Iterable[Component], every_s: float = _LOOK_S) -> None:
+    """Have processes join that such a program starts during the run; to be cancelled.
+
+    Args:
+        link: of the run.
+        components: of the system.
+        every_s: how often to look, seconds.
+    """
+    while names := _programs(components):
+        await asyncio.sleep(every_s)
+        for name in names:
+            await _invite_program(link, name)
+
+
+def _programs(components: Iterable[Component]) -> list[str]:
+    return sorted({component.program for component in components} - {""})
+
+
+async def _invite_program(link: Link, name: str) -> list[str]:
+    """Knock at every door of a program that is still closed; return why those that do not join do not."""
+    refusals = []
+    known = {peer.pid for peer in link.live()}
+    for sign in signs(doors_directory()):
+        if sign.role != "exec" or name not in sign.serves or sign.pid in known:
+            continue
+        why = await asyncio.to_thread(invite, sign, link.environment)
+        if why:
+            refusals.append(f"process {sign.pid}: {why}")
+        else:
+            with contextlib.suppress(TimeoutError):
+                await link.joined(sign.role, _JOIN_S, sign.pid)
+    return refusals
 
 
 async def _invite(link: Link, component: Component) -> list[str]:

@@ -136,7 +136,7 @@ class Link:
         peer.armed, peer.refused = True, ""
         try:
             handles, ttl_s = self._armed
-            await peer.grant("arm", ttl_s, handles=handles)
+            await peer.grant("arm", ttl_s, handles=[handle for handle in handles if _concerns(peer, handle)])
         except RefuteError as error:
             if peer.role == "worker":
                 raise
@@ -200,3 +200,9 @@ class Link:
             self.peers.append(peer)
             self._joined.notify_all()
         return peer
+
+
+def _concerns(peer: Peer, handle: Message) -> bool:
+    """Say whether a fault is to be armed in a process: one that is aimed at one program's calls is not in another one's."""
+    via = str(handle["data"].get("arming", {}).get("component", {}).get("via", ""))
+    return not (via.startswith("exec ") and peer.role == "exec" and peer.serves) or via.removeprefix("exec ") in peer.serves

@@ -16,6 +16,7 @@ _UNDELIVERED = 0.9  # share of the hits that must reach the caller: some are und
 _MISSING = 0.05
 _FAILED = 0.5
 _ADVICE = "add refute.integrations.asgi.CohortMiddleware to the service, or its twin in refute.integrations.wsgi"
+_ENTRANCE = "none of the servers that Refute knows has taken them in: " + _ADVICE
 _PASSED_ON = "does the service pass the header `baggage` on to the proxy, as OpenTelemetry does?"
 _NOT_STARTED = "; a service is reached only where the workload's `setup` starts it"
 
@@ -60,10 +61,13 @@ def _unseen(landing: Landing) -> list[str]:
 def nothing_eligible(experiment: Experiment, landing: Landing) -> str:
     """Say why nothing could be hit."""
     target, fault = experiment.arming.component.name, experiment.arming.fault
-    proxied = experiment.arming.component.via == "proxy"
-    served = experiment.intent.workload.kind == "http" and not proxied
+    component, kind = experiment.arming.component, experiment.intent.workload.kind
+    proxied, program = component.via == "proxy", component.program
+    served = kind == "http" and not component.via
     if landing.unattributed:
         advice = _PASSED_ON if proxied else _ADVICE if served else "background work is never faulted"
+        if program and kind == "http":
+            advice = _ENTRANCE
         return f"{landing.unattributed} calls to {target} came from outside any unit ({advice})"
     reason = landing.reason or "nothing landed"
     return f"no call to {target} that {fault} could hit was seen: {reason}{_NOT_STARTED if served else ''}"

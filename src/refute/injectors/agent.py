@@ -136,6 +136,10 @@ class Agent:
         """Return what has landed so far, as JSON, by handle."""
         return {handle.id: self._injectors[handle.injector].landed(handle).to_json() for handle in self._handles}
 
+    def armed(self) -> list[str]:
+        """Return the ids of the handles that are not proven to be gone from here."""
+        return [handle.id for handle in list(self._handles) if not self._gone(handle)]
+
     def _roll_back(self) -> None:
         if self._lease is not None:
             self._lease.revoke()
@@ -176,9 +180,9 @@ def connect(role: str, environ: Mapping[str, str] = os.environ, serves: Sequence
     """Open the link that the environment names and say hello.
 
     Args:
-        role: what this process is: `worker`, `exec`, `proxy`.
+        role: what this process is: `worker`, `exec`, `proxy`, `service`.
         environ: where the address and the token stand.
-        serves: base URLs that it stands before.
+        serves: base URLs that it stands before, or the service's name.
 
     Returns:
         The connected socket.

@@ -35,8 +35,8 @@ class Sign:
 
     Attributes:
         pid: process id.
-        role: what the process is: `proxy`.
-        serves: base URLs that it stands before.
+        role: what the process is: `proxy`, `service` or `exec`.
+        serves: base URLs that it stands before, or the name of the service or program.
         address: path of its socket.
     """
 
@@ -52,7 +52,7 @@ class Door:
     Args:
         folder: where doors are looked for.
         role: what this process is.
-        serves: base URLs that it stands before.
+        serves: see `Sign`.
         join: joins the link of an environment; returns why not, or "".
         armed: returns the ids of what is armed here.
     """
@@ -61,7 +61,7 @@ class Door:
         self, folder: Path, role: str, serves: Sequence[str], join: Callable[[Mapping[str, str]], str], armed: Callable[[], list[str]]
     ) -> None:
         """Open nothing yet."""
-        self._place = folder / f"{os.getpid()}.json"
+        self._place = _place(folder, os.getpid(), role)
         self._room = Path(tempfile.mkdtemp(prefix="refute-"))  # mode 0700; a path short enough for a socket
         self._sign = Sign(os.getpid(), role, tuple(serves), str(self._room / "door"))
         self._join, self._armed = join, armed
@@ -69,6 +69,7 @@ class Door:
 
     def __enter__(self) -> Self:
         """Open."""
+        clear(self._place.parent)
         self._socket.bind(self._sign.address)
         Path(self._sign.address).chmod(0o600)
         self._socket.listen()
@@ -85,6 +86,10 @@ class Door:
         self._place.unlink(missing_ok=True)
         self._socket.close()
         shutil.rmtree(self._room, ignore_errors=True)
+
+    def forget(self) -> None:
+        """Let go of it in a process that was forked from the one whose door it is."""
+        self._socket.close()
 
     def _serve(self) -> None:
         while True:
@@ -103,6 +108,11 @@ class Door:
         return {"ok": not why, "why": why}
 
 
+def _place(folder: Path, pid: int, role: str) -> Path:
+    """Return the path of a sign: a process may have a door for each of its roles."""
+    return folder / f"{pid}-{role}.json"
+
+
 def signs(folder: Path) -> Iterator[Sign]:
     """Yield the signs of the doors in a folder; those that a killed process has left lead nowhere.
 
@@ -113,6 +123,24 @@ def signs(folder: Path) -> Iterator[Sign]:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             data: dict[str, Any] = json.loads(path.read_text())
             yield Sign(int(data["pid"]), str(data["role"]), tuple(map(str, data["serves"])), str(data["address"]))
+
+
+def clear(folder: Path) -> None:
+    """Take off the signs of doors at which nobody can answer any more: their processes were killed.
+
+    Args:
+        folder: of doors; it need not exist.
+    """
+    for sign in signs(folder):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as own:
+            own.settimeout(_PATIENCE_S)
+            try:
+                own.connect(sign.address)
+            except (ConnectionRefusedError, FileNotFoundError):
+                _place(folder, sign.pid, sign.role).unlink(missing_ok=True)
+                shutil.rmtree(Path(sign.address).parent, ignore_errors=True)
+            except OSError:
+                continue
 
 
 def knock(sign: Sign, **message: Any) -> Message:
@@ -137,12 +165,26 @@ def is_disarmed(folder: Path, pid: int, handle: str) -> bool:
         pid: of the process.
         handle: the handle's id.
     """
+    heard = []
     for sign in signs(folder):
         if sign.pid == pid:
             with contextlib.suppress(OSError, ValueError):
                 answer = knock(sign, op="armed")
-                return bool(answer.get("ok")) and handle not in answer.get("handles", [handle])
-    return False
+                heard.append(bool(answer.get("ok")) and handle not in answer.get("handles", [handle]))
+    return bool(heard) and all(heard)
+
+
+def armed_behind(folder: Path, handle: str) -> Iterator[int]:
+    """Yield the processes that say at their doors that a handle is armed in them.
+
+    Args:
+        folder: of doors.
+        handle: the handle's id.
+    """
+    for sign in signs(folder):
+        with contextlib.suppress(OSError, ValueError):
+            if handle in knock(sign, op="armed").get("handles", []):
+                yield sign.pid
 
 
 def invite(sign: Sign, environ: Mapping[str, str]) -> str:

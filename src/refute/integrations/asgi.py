@@ -3,7 +3,7 @@
     app.add_middleware(CohortMiddleware)      # Starlette, FastAPI
     app = CohortMiddleware(app)               # any other
 
-Without a link in the environment, that is everywhere but in a process that a run has started, it does nothing.
+It does nothing but in a process that a run has started, or that has joined one under `refute exec`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from refute.core.cohort import HEADER, without_unit
 from refute.core.context import current_unit
-from refute.injectors.ingress import ingress
+from refute.injectors.ingress import current
 
 __all__ = ["CohortMiddleware"]
 
@@ -36,17 +36,17 @@ class CohortMiddleware:
     """
 
     def __init__(self, app: _App) -> None:
-        """Look for the link once."""
+        """Keep the service."""
         self._app = app
-        self._ingress = ingress()
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         """Pass a request on."""
-        if self._ingress is None or scope["type"] != "http":
+        entry = current()
+        if entry is None or scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         baggage = _baggage(scope["headers"])
-        unit = self._ingress.unit(baggage)
+        unit = entry.unit(baggage)
         if unit is None and baggage:
             scope = {**scope, "headers": _stripped(scope["headers"])}
         before = current_unit.set(unit)

@@ -3,7 +3,7 @@
     app.wsgi_app = CohortMiddleware(app.wsgi_app)      # Flask
     application = CohortMiddleware(application)        # any other
 
-Without a link in the environment, that is everywhere but in a process that a run has started, it does nothing.
+It does nothing but in a process that a run has started, or that has joined one under `refute exec`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from refute.core.cohort import without_unit
 from refute.core.context import current_unit
-from refute.injectors.ingress import ingress
+from refute.injectors.ingress import current
 
 __all__ = ["CohortMiddleware"]
 
@@ -33,16 +33,15 @@ class CohortMiddleware:
     """
 
     def __init__(self, app: _App) -> None:
-        """Look for the link once."""
+        """Keep the service."""
         self._app = app
-        self._ingress = ingress()
 
     def __call__(self, environ: _Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Pass a request on."""
-        baggage = environ.get(_BAGGAGE, "")
-        if self._ingress is None or not baggage:
+        baggage, entry = environ.get(_BAGGAGE, ""), current()
+        if entry is None or not baggage:
             return self._app(environ, start_response)
-        unit = self._ingress.unit(baggage)
+        unit = entry.unit(baggage)
         if unit is None:
             return self._app(_stripped(environ), start_response)
         context = copy_context()
