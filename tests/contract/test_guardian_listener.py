@@ -12,21 +12,23 @@ import ssl
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import trustme
 
-from refute.core.arming import Arming
+from refute.core.arming import Arming, Handle
 from refute.core.errors import RefuteError
 from refute.core.system import Component, Place
-from refute.safety import _caller
+from refute.safety import _caller, doctor
 from refute.safety._lines import Lines
 from refute.safety._post import Post
 from refute.safety.far import ask_there
+from refute.safety.far_guard import FarGuard, noted
 from refute.safety.identity import Identity
 from refute.safety.journal import Journal
+from refute.safety.recover import recover
 from support.hosts import certify, until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="guardians need Linux")
@@ -270,7 +272,7 @@ def test_a_fault_lives_as_long_as_its_connection(runner):
     assert asked(lines, 3, "renew", ttl_s=3.0)["landings"][handle["id"]]["injected"]
     (run,) = ask_there(runner.url, "look")["guardian"]["runs"]
     assert (run["by"], run["handles"]) == ("runner", [handle["id"]])
-    lines._connection.close()
+    lines.connection.close()
     until(lambda: not runner.paused(), 2)
     assert ask_there(runner.url, "undo", handle=handle["id"])["state"] == "verified"
 
@@ -351,7 +353,7 @@ def test_nonsense_is_answered(runner, fields, wanted):
 def test_garbage_after_the_handshake_ends_the_connection_only(runner, line):
     lines = runner.connected()
     with contextlib.suppress(ConnectionError):
-        lines._connection.sendall(line)
+        lines.connection.sendall(line)
     with pytest.raises(ConnectionError):
         lines.receive(5)
     assert ask_there(runner.url, "hello")
@@ -371,3 +373,88 @@ def test_its_own_port_and_processes_are_never_touched(runner):
 def test_no_secret_of_a_caller_is_in_what_the_guardian_prints(runner):
     assert "PRIVATE" not in runner.said()
     assert "BEGIN" not in runner.said()
+
+
+# A run's end
+
+
+def aimed(there):
+    place = Place(pidfile=str(there.home / "pid"), host="branch-1", guardian=there.url)
+    return Arming(Component("target", "service", place=place), "process.pause")
+
+
+async def test_a_run_writes_down_here_whom_to_ask_before_anything_is_applied_there(runner, tmp_path):
+    here, arming = Journal(tmp_path / "journal"), aimed(runner)
+    async with FarGuard(here, arming.component.place) as guard:
+        handle = await guard.prepare(arming)
+        assert not here.live()
+        await guard.arm([handle], "e", 3.0)
+        (entry,) = here.live()
+        assert (entry.state, entry.handle.rollback, entry.experiment) == ("applied", "elsewhere", "e")
+        assert (entry.handle.data["handle"], Arming.from_json(entry.handle.data["arming"])) == (handle.id, arming)
+        assert runner.paused()
+        await guard.renew(3.0)
+        assert guard.landed(handle).effect == {"stopped_processes": 1.0}
+        assert await guard.disarm([handle])
+    assert (here.live(), here.state(entry.handle.id)) == ([], "verified")
+
+
+async def test_a_journal_that_cannot_be_written_here_means_that_nothing_is_applied_there(runner, tmp_path):
+    (tmp_path / "file").touch()
+    arming = aimed(runner)
+    async with FarGuard(Journal(tmp_path / "file" / "journal"), arming.component.place) as guard:
+        handle = await guard.prepare(arming)
+        with pytest.raises(RefuteError) as caught:
+            await guard.arm([handle], "e", 3.0)
+    assert caught.value.problems[0].code.startswith("JOURNAL-")
+    assert not runner.paused()
+
+
+async def test_what_a_dead_run_has_left_there_is_undone_and_proven_from_here(runner, tmp_path):
+    here, arming = Journal(tmp_path / "journal"), aimed(runner)
+    async with FarGuard(here, arming.component.place) as guard:
+        await guard.arm([await guard.prepare(arming)], "e", 30.0)
+        assert runner.paused()
+        (one,) = recover(here, {}, running=lambda _: False).handles
+        assert (one.ending, "has removed it" in one.reason) == ("recovered", True)
+        assert not runner.paused()
+        with pytest.raises(RefuteError) as caught:
+            await guard.renew(30.0)
+        assert caught.value.problems[0].code == "GUARDIAN-LOST"
+    assert recover(here, {}, running=lambda _: False).handles == ()
+
+
+async def test_what_a_dead_run_only_meant_to_do_is_told_as_never_applied(runner, tmp_path):
+    here, arming = Journal(tmp_path / "journal"), aimed(runner)
+    async with FarGuard(here, arming.component.place) as guard:
+        here.advance(noted(await guard.prepare(arming)), "intended", experiment="e")
+    (one,) = recover(here, {}, running=lambda _: False).handles
+    assert (one.ending, "has never applied it" in one.reason) == ("recovered", True)
+
+
+async def test_a_guardian_that_cannot_be_asked_leaves_it_unproven(runner, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"tls://127.0.0.1:{taken.getsockname()[1]}"
+    here, arming = Journal(tmp_path / "journal"), aimed(runner)
+    elsewhere = replace(arming, component=replace(arming.component, place=replace(arming.component.place, guardian=url)))
+    here.advance(noted(Handle("signals", "journalled", {"arming": elsewhere.to_json()})), "intended", experiment="e")
+    recovery = recover(here, {}, running=lambda _: False)
+    assert (recovery.exit_code, recovery.handles[0].ending) == (5, "unproven")
+    assert "branch-1 cannot be asked" in recovery.handles[0].reason
+    assert "cannot be asked" in next(iter(doctor.elsewhere(here).values()))
+    assert len(here.live()) == 1
+
+
+def test_told_to_end_it_lets_everything_go(there, tmp_path, monkeypatch):
+    as_somebody(monkeypatch, certify(there.authority, tmp_path / "tls", "runner"))
+    environ = os.environ | {"XDG_STATE_HOME": str(there.home / "state")}
+    command = [sys.executable, "-m", "refute", "guardian", "--listen", "127.0.0.1:0", "--admit", "runner", "--tls", str(there.home / "tls")]
+    second = subprocess.Popen([*command, "--json"], env=environ, stdout=subprocess.PIPE, text=True)
+    lines = replace(there, url=json.loads(second.stdout.readline())["guardian"]).connected()
+    handle = asked(lines, 1, "prepare", arming=there.arming())["handle"]
+    assert asked(lines, 2, "arm", handle=handle["id"], experiment="e", ttl_s=30.0)["ok"]
+    assert there.paused()
+    second.terminate()
+    until(lambda: not there.paused(), 3)
+    second.communicate(timeout=10)
+    assert second.returncode == 0

@@ -46,16 +46,21 @@ def test_a_ramp_stays_where_a_stop_condition_is_near(tiny):
 
 def test_units_of_one_user_share_an_arm_and_nobody_is_named(tiny):
     cases = [json.loads(line) for line in (tiny.folder / "cases.jsonl").read_text().splitlines()]
-    many = [{**case, "id": f"{case['id']}-{at}", "tenant": f"canary-tenant-{at % 40}"} for at in range(80) for case in cases[:1]]
+    many = [{**case, "id": f"{case['id']}-{at}", "tenant": f"canary-tenant-{at % 120}"} for at in range(240) for case in cases[:1]]
     (tiny.folder / "cases.jsonl").write_text("\n".join(map(json.dumps, many)))
     tiny.edit("cohort: 50%", "cohort: 50%, cohort_by: tenant")
-    tiny.edit("answered >= 90%", "answered >= 30%")
+    code, lines, _ = tiny.refute("run", "--json")
+    assert code == 3
+    assert "one of each `tenant` counts" in next(line for line in lines if line["event"] == "plan")["refusals"][0]["reason"], (
+        "too few users to answer are told before anything runs"
+    )
+    tiny.edit("units: 400", "units: 900")
     _, lines, _ = tiny.refute("run", "--json", "--seed", "3")
     arms = defaultdict(set)
     for one in outcomes_of(lines):
         arms[one["cluster"]].add(one["arm"])
         assert one["unit"].startswith(f"{one['cluster']}/")
-    assert 30 <= len(arms) <= 40
+    assert len(arms) >= 8
     assert all(len(seen) == 1 for seen in arms.values())
     verdict = next(line for line in lines if line["event"] == "verdict")
     assert 0 < verdict["n"] <= sum(seen == {"treatment"} for seen in arms.values()), "each user counts once"
@@ -81,7 +86,7 @@ def test_who_is_kept_out_is_never_hit_and_is_no_control(tiny):
 
 def test_an_environments_own_stop_condition_ends_a_run(tiny):
     tiny.edit("beliefs:", 'environments:\n  staging: {stop_when: ["answered < 95%"]}\nbeliefs:')
-    code, lines, _ = tiny.refute("run", "--json", "--env", "staging", "--seed", "3")
+    code, lines, _ = tiny.refute("run", "--json", "--environment", "staging", "--seed", "3")
     assert code in {1, 4}
     stops = [line["condition"] for line in lines if line["event"] == "stop"]
     assert stops in (["answered < 95%"], [])

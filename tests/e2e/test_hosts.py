@@ -40,8 +40,8 @@ class Branch:
         assert old in text
         file.write_text(text.replace(old, new))
 
-    def start(self):
-        where = {"SHOP_HOST": self.hosts.target.address, "SHOP_PORT": str(PORT), "SHOP_SERVED": "1"}
+    def start(self, port: int = PORT):
+        where = {"SHOP_HOST": self.hosts.target.address, "SHOP_PORT": str(port), "SHOP_SERVED": "1"}
         return self.hosts.runner.start(sys.executable, "-m", "refute", "run", "--json", cwd=self.folder, **where)
 
     def ran(self):
@@ -71,14 +71,17 @@ class Branch:
         return self.answers() and not self.journal(self.hosts.target).live() and "REFUTE" not in self.hosts.target.rules()
 
 
+OTHER_CLOCK = ("unshare", "--time", "--boottime", "864000", "--monotonic", "864000", "--fork", "--kill-child")
+
+
 @pytest.fixture
-def branch(tmp_path):
+def branch(tmp_path, request):
     for hosts in networked(tmp_path):
         folder = tmp_path / "runner" / "shop"
         shutil.copytree(SHOP, folder)
         target = hosts.target
         target.start(sys.executable, str(SHOP / "stock.py"), str(PORT), str(target.home / "stock.pid"), SHOP_HOST=target.address)
-        made = Branch(hosts, folder, target.listening("runner", "third"))
+        made = Branch(hosts, folder, target.listening("runner", "third", within=getattr(request, "param", ())))
         made.edit("process: {pidfile: stock.pid}", f"process: {{pidfile: {target.home}/stock.pid}}, host: branch-1")
         made.edit("http://127.0.0.1:PORT", f"http://{target.address}:{PORT}")
         made.edit("  components:", f'  hosts:\n    branch-1: {{guardian: "{made.guardian}"}}\n  components:')
@@ -212,3 +215,46 @@ def test_a_listener_that_is_killed_with_its_callers_takes_their_faults_along(bra
     assert process.returncode == 5, "nobody is there to say so"
     target.listening("runner", port=int(branch.guardian.rpartition(":")[2]))
     assert branch.hosts.runner.refute("recover", "--json")[0] == 0
+
+
+@pytest.mark.parametrize("branch", [OTHER_CLOCK], indirect=True, ids=["ten days ahead"])
+def test_the_two_hosts_need_not_agree_what_time_it_is(branch):
+    branch.edit("process.pause", "network.partition")
+    code, lines, err = branch.ran()
+    (verdict,) = lines[-1]["verdicts"]
+    assert (code, verdict["landed"], verdict["rolled_back"]) == (0, True, True), (lines[-3:], err)
+    long(branch)
+    branch.edit("confidence: 80%", "confidence: 79%")
+    branch.injecting()
+    branch.hosts.runner.link("down")
+    branch.hosts.runner.kill_all()
+    until(branch.well, LEASE_TTL_S + ALLOWED_S)
+
+
+def test_a_proxy_on_another_host_is_armed_through_its_guardian(branch):
+    target = branch.hosts.target
+    at = f"{target.address}:8092"
+    proxy = target.start(sys.executable, "-m", "refute", "proxy", "--upstream", f"tcp://{target.address}:{PORT}", "--listen", at, "--json")
+    assert json.loads(proxy.stdout.readline())["event"] == "listening"
+    branch.edit(f'kind: service, endpoint: "http://{target.address}:{PORT}"', f'kind: datastore, endpoint: "tcp://{at}", via: proxy')
+    branch.edit("process.pause", "datastore.drop")
+    process = branch.start(port=8092)
+    out, err = process.communicate(timeout=60)
+    lines = [json.loads(line) for line in out.splitlines()]
+    (verdict,) = lines[-1]["verdicts"]
+    assert (process.returncode, verdict["verdict"], verdict["landed"], verdict["rolled_back"]) == (0, "held", True, True), (lines[-3:], err)
+    assert answers(branch.hosts.third, (target.address, 8092))
+
+
+def test_check_says_what_the_other_host_would_use_and_a_run_that_cannot_ask_it_injects_nothing(branch):
+    runner, where = branch.hosts.runner, {"cwd": branch.folder, "SHOP_SERVED": "1"}
+    told = runner.start(sys.executable, "-m", "refute", "check", "--json", **where).communicate(timeout=30)[0]
+    assert json.loads(told.splitlines()[-1])["beliefs"][0]["host"] == "process.pause by signals"
+    runner.link("down")
+    start = time.monotonic()
+    code, lines, _ = branch.ran()
+    assert (code, [line["code"] for line in lines if line["event"] == "problem"]) == (3, ["GUARDIAN-UNREACHED"])
+    assert time.monotonic() - start < 25
+    told = runner.start(sys.executable, "-m", "refute", "check", "--json", **where).communicate(timeout=30)[0]
+    assert json.loads(told.splitlines()[-1])["beliefs"][0]["host"].startswith("cannot: ")
+    assert branch.well()

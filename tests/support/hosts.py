@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,10 @@ class Host:
         out, err = process.communicate(timeout=timeout_s)
         return process.returncode, [json.loads(line) for line in out.splitlines() if line.startswith("{")], err
 
-    def listening(self, *admitted: str, port: int = 0) -> str:
+    def listening(self, *admitted: str, port: int = 0, within: Sequence[str] = ()) -> str:
         """Start `refute guardian` and return its URL."""
         admit = [part for name in admitted for part in ("--admit", name)]
-        process = self.start(sys.executable, "-m", "refute", "guardian", "--listen", f"{self.address}:{port}", *admit, "--json")
+        process = self.start(*within, sys.executable, "-m", "refute", "guardian", "--listen", f"{self.address}:{port}", *admit, "--json")
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, process.stderr.read() if process.stderr else ""

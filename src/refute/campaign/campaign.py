@@ -22,7 +22,7 @@ from refute.experiment.run import Result, Run
 from refute.ledger import Ledger
 from refute.safety.abort import abort_marker, abort_requested
 from refute.safety.journal import Journal
-from refute.safety.runs import registered
+from refute.safety.runs import harmed, registered
 
 _MOST_OF_A_SEARCH = 12  # runs for one threshold in one round
 
@@ -60,7 +60,7 @@ class Campaign:
 
     def standings(self) -> dict[str, Standing]:
         """Return where each belief stands now."""
-        return standings(self.intent, self.record.kept("learned"), self.environment)
+        return standings(self.intent, self.record.kept("learned"), self.environment, self.record.clock())
 
     def campaigns(self) -> list[Past]:
         """Return the campaigns with a budget that the ledger knows, oldest first."""
@@ -210,7 +210,7 @@ class Campaign:
         """
         experiment = design(self.intent, proposal, self.environment, check=not self.checked(), tokens_per_unit=self._tokens_per_unit())
         now, system = self.standings(), self.intent.system.name
-        with registered(system, experiment.id):
+        with registered(system, experiment.id, shared=harmed(self.intent.system, experiment.arming.component.name)):
             marker = abort_marker()
             admitted = self.told.admitted(experiment, self.author)
             gates = [*made_sure(system, proposal, self.journal), *admitted]

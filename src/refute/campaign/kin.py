@@ -27,6 +27,7 @@ def informed(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) 
     standing = standings[belief.id]
     if standing.claim.seen.units or standing.search is not None:
         return standing
+    # what is left of stale evidence stands in its confidence already
     return replace(standing, claim=replace(standing.claim, stated=prediction(intent, belief, standings).confidence))
 
 
@@ -42,7 +43,7 @@ def prediction(intent: Intent, belief: Belief, standings: Mapping[str, Standing]
     tested = [
         Relative(traits(intent, other), other.confidence, standings[other.id].confidence)
         for other in intent.beliefs.values()
-        if other.id != belief.id and standings[other.id].claim.seen.units
+        if other.id != belief.id and standings[other.id].tested
     ]
     return predicted(traits(intent, belief), stated, tested)
 
@@ -63,7 +64,7 @@ def reach(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> 
     """Return the probability that the fault of a belief harms each journey; journeys that it cannot reach are left out."""
     passed_on = PassedOn()
     for other in intent.beliefs.values():
-        if standings[other.id].claim.seen.units:
+        if standings[other.id].tested:
             passed_on.see(other.when.target, 1 - standings[other.id].confidence)
     return predicted_journeys(intent.system, predicted_harm(intent.system, belief.when.target, passed_on))
 

@@ -326,7 +326,10 @@ def _reasons(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
         reasons.append(f"{len(beliefs)} beliefs are tested in one run")
     if standing.search is not None and standing.search.tried:
         reasons.append(f"{len(standing.search.tried)} runs at other magnitudes so far: it {standing.search.sentence()}")
-    reasons.append({"untested": "never tested", "stale": "its evidence is stale"}.get(standing.state, f"last: {standing.state}"))
+    if standing.stale is not None:
+        reasons += standing.stale.reasons()
+    else:
+        reasons.append("never tested" if standing.state == "untested" else f"last: {standing.state}")
     if (kindred := kin.reason(intent, best, standings)) is not None:
         reasons.append(kindred)
     return tuple(reasons)

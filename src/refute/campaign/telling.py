@@ -138,7 +138,7 @@ class Told:
         if look is not None:
             after, seen = before.learned_from(look, draw)
         now, threshold = found(judged.magnitude, before.search, look, seen)
-        confidence = after.confidence if now is None else now.confidence
+        confidence = after.confidence if now is None else before.sure_after(now)
         data = {
             "experiment": judged.experiment, "belief": belief.id, "environment": self.environment, "verdict": judged.word,
             "counted": look is not None, "n": seen.counts.units, "breaches": seen.counts.breaches, "bound": seen.bound, "draw": draw,
@@ -179,7 +179,7 @@ def made_sure(system: str, proposal: Proposal, journal: Journal) -> list[dict[st
     probe(journal.directory)
     return [
         {"name": "intent valid", "ok": True, "reason": ""},
-        {"name": "no other live run", "ok": True, "reason": f"on {system}"},
+        {"name": "no other live run", "ok": True, "reason": f"on {system}, or on what it shares with others"},
         {"name": "ledger and journal writable", "ok": True, "reason": ""},
         {"name": "rollback ready", "ok": True, "reason": rollback_ready(proposal.arming, journal)},
     ]
@@ -191,6 +191,7 @@ def shown(belief: Belief, standing: Standing) -> dict[str, Any]:
         "id": belief.id, "claim": belief.claim, "fault": belief.when.fault, "target": belief.when.target, "then": belief.then.text,
         "stated_confidence": belief.confidence, "confidence": standing.confidence, "decides": belief.decides,
         "if_wrong": str(belief.if_wrong), "owner": belief.owner, "state": standing.state,
+        **({"stale": list(standing.stale.reasons())} if standing.stale is not None else {}),
     }  # fmt: skip
 
 

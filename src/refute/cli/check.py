@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from refute.campaign import standings
+from refute.cli._campaign import FOLDER
 from refute.cli._intent import intent_argument, tell_problems
 from refute.core.errors import RefuteError
 from refute.core.intent import Belief, Intent
@@ -19,6 +22,7 @@ from refute.faults.spec import Fault
 from refute.injectors.registry import choose, struck_elsewhere
 from refute.intent import load
 from refute.intent.magnitudes import shown_magnitude
+from refute.ledger import Ledger
 from refute.safety.far import mechanism
 
 _COLUMNS = ("belief", "claim", "fault → target", "criterion", "confidence", "what hangs on it")
@@ -40,13 +44,28 @@ def check(context: click.Context, file: Path, imports: bool, as_json: bool) -> N
     except RefuteError as error:
         tell_problems(error, file, as_json=as_json)
         context.exit(error.exit_code)
+    stale = _stale(intent)
     if as_json:
-        click.echo(json.dumps(_summary(intent, file, faults), ensure_ascii=False))
-    elif _on_terminal():
+        click.echo(json.dumps(_summary(intent, file, faults) | {"stale": stale}, ensure_ascii=False))
+        return
+    if _on_terminal():
         _print_table(intent, faults)
     else:
         for line in _lines(intent, faults):
             click.echo(line)
+    for name, reasons in stale.items():
+        click.echo(f"{name} is open again: {'; '.join(reasons)}")
+
+
+def _stale(intent: Intent) -> dict[str, list[str]]:
+    """Return why beliefs that were answered are open again, by id; nothing where no ledger is there, or it cannot be read."""
+    path = intent.folder / FOLDER / "ledger.db"
+    if not path.is_file():
+        return {}
+    with contextlib.suppress(RefuteError), Ledger.open(path, create=False) as ledger:
+        now = standings(intent, (kept.record for kept in ledger.events(kinds=["learned"])), "")
+        return {name: list(one.stale.reasons()) for name, one in now.items() if one.stale is not None}
+    return {}
 
 
 def _on_terminal() -> bool:

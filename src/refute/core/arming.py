@@ -123,6 +123,16 @@ class Landing:
         )
 
 
+def permitted(handle: Handle, lease: Lease) -> None:
+    """Make sure that whatever applies a handle may, also where its injector would not ask.
+
+    Raises:
+        RefuteError: its component is off limits (`BLAST-NEVER`).
+    """
+    if "arming" in handle.data:
+        lease.permits(Component.from_json(handle.data["arming"]["component"]), whole=handle.rollback == "journalled")
+
+
 class Injector(Protocol):
     """A pair of hands: applies one kind of fault and takes it away again. Found by entry point `refute.injectors`."""
 
@@ -138,7 +148,7 @@ class Injector(Protocol):
         ...
 
     def apply(self, handle: Handle, lease: Lease) -> None:
-        """Apply the fault, for no longer than the lease."""
+        """Apply the fault, for no longer than the lease, and only to what it permits (`Lease.permits`)."""
         ...
 
     def landed(self, handle: Handle) -> Landing:

@@ -371,6 +371,14 @@ CODES: dict[str, tuple[str, str, str]] = {
         "The ledger has no run of that id.",
         "Name one of those in the message, or `last`.",
     ),
+    "RUN-SHARED": (
+        "Another run harms the same",
+        (
+            "The target, or something that calls it, is also harmed by a live run on another system: each would take the other's harm "
+            "for its own."
+        ),
+        "Wait for that run, or stop it: `refute abort`.",
+    ),
     "RUN-CONCURRENT": (
         "Another run on this system is live",
         "Two experiments on one system at once would each see the other's faults, and neither verdict would mean anything.",

@@ -12,6 +12,7 @@ from refute.core.criterion import Criterion
 from refute.core.system import Component, Hazard
 from refute.core.units import Money
 from refute.core.windows import Freeze, Window
+from refute.core.zone import Zone
 
 Stake = Literal["low", "medium", "high", "severe"]
 IndicatorKind = Literal["ratio", "latency", "score", "cost"]
@@ -290,3 +291,9 @@ class Intent:
     def folder(self) -> Path:
         """Folder of the intent file."""
         return self.path.parent
+
+
+def off_limits(intent: Intent) -> Zone:
+    """Return what no fault may touch: what `never` names, with where it is found."""
+    components = intent.system.components
+    return Zone(tuple(components[name] for name in sorted(intent.blast_radius.never) if name in components))

@@ -58,6 +58,7 @@ class Component:
         python: `module:function` that is called to reach it, or "".
         place: where it is found on this host.
         via: what stands on the way to it: `proxy`, or `exec NAME` for the program that calls it; "" for whatever can reach it.
+        version: of what runs there, as stated; `env:NAME` where an environment variable holds it; "" where nobody states it.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Component:
     python: str = ""
     place: Place = Place()
     via: str = ""
+    version: str = ""
 
     @property
     def program(self) -> str:
@@ -85,10 +87,12 @@ class Component:
         """Return a JSON object."""
         place = {name: value for name, value in asdict(self.place).items() if value}
         made = {"name": self.name, "kind": self.kind, "calls": list(self.calls), "endpoint": self.endpoint, "python": self.python}
-        return made | ({"place": place} if place else {}) | ({"via": self.via} if self.via else {})
+        more = {"place": place, "via": self.via, "version": self.version}
+        return made | {name: value for name, value in more.items() if value}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Component:
         """Return the component that `to_json` wrote."""
         place = Place(**data.get("place", {}))
-        return cls(data["name"], data["kind"], tuple(data["calls"]), data["endpoint"], data["python"], place, data.get("via", ""))
+        where = data["endpoint"], data["python"]
+        return cls(data["name"], data["kind"], tuple(data["calls"]), *where, place, data.get("via", ""), data.get("version", ""))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from refute.core.arming import Arming, Handle
+from refute.core.intent import off_limits
 from refute.core.process import ProcessIdentity
 from refute.experiment.armament import RENEW_S, Armament, Rollback
 from refute.experiment.design import LEASE_TTL_S, Experiment
@@ -95,7 +96,7 @@ def armament_of(experiment: Experiment, journal: Journal, link: Link) -> Armamen
     Raises:
         RefuteError: nothing installed can inject it (`INJECTOR-NONE`).
     """
-    arming = experiment.arming
+    arming, zone = experiment.arming, off_limits(experiment.intent)
     if struck_elsewhere(arming):
-        return GuardedArmament(FarGuard(journal, arming.component.place))
-    return Armament(journal, link) if choose(arming).rollback_kind == "expiring" else GuardedArmament(Guard(journal))
+        return GuardedArmament(FarGuard(journal, arming.component.place, zone))
+    return Armament(journal, link) if choose(arming).rollback_kind == "expiring" else GuardedArmament(Guard(journal, zone=zone))

@@ -47,10 +47,12 @@ class HttpInjector:
 
     def apply(self, handle: Handle, lease: Lease) -> None:
         """See `Injector.apply`; of a handle that is applied already, nothing happens."""
+        arming = Arming.from_json(handle.data["arming"])
+        lease.permits(arming.component)
         with self._lock:
             if handle.id in self._armed:
                 return
-            self._armed[handle.id] = Armed(Arming.from_json(handle.data["arming"]), lease)
+            self._armed[handle.id] = Armed(arming, lease)
             self._board.routes = Routes(tuple(self._armed.values()))
             self._hooks.install()
 

@@ -65,6 +65,8 @@ def intent_view(data: dict[str, Any], width: int) -> RenderableType:
         size = 16 if width >= 80 else 8
         cells = (bar(belief["confidence"], size, "blue"), words.percent(belief["confidence"]), Text(state, STATE_STYLES.get(state, QUIET)))
         beliefs.add_row(glyph, clean(belief["claim"]), *cells)
+        for reason in belief.get("stale") or ():
+            beliefs.add_row("", Text(clean(reason), QUIET))
     notes = [Text(f"   {clean(note)}", QUIET) for note in data.get("notes") or ()]
     journeys = ", ".join(f"{journey['name']} {words.percent(journey['share'])}" for journey in data["journeys"])
     return Group(head, heading("Components", journeys), calls, heading("What we believe", "and how sure we are"), beliefs, *notes)

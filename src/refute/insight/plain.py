@@ -62,6 +62,8 @@ def _intent(data: dict[str, Any]) -> Iterator[Line]:
     yield "intent", f"{data['path']}: {clean(data['system'])}{where}: {sizes}, digest {words.short(data['digest'])}"
     for belief in data["beliefs"]:
         yield "belief", f"{belief['id']} [{belief['state']}, confidence {words.percent(belief['confidence'])}]: {clean(belief['claim'])}"
+        for reason in belief.get("stale") or ():
+            yield "stale", f"{belief['id']}: {clean(reason)}"
     for note in data.get("notes") or ():
         yield "note", clean(note)
 

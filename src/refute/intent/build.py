@@ -79,6 +79,7 @@ def _system(shape: shapes.IntentShape, folder: Path) -> System:
             about.python or "",
             _place(about, shape.system.hosts, folder),
             about.via or "",
+            about.version or "",
         )
         for name, about in shape.system.components.items()
     }

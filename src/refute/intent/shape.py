@@ -84,6 +84,11 @@ class ComponentShape(Part):
     )
     netns: Name | None = Field(default=None, description="Named network namespace that it runs in.")
     directory: Text | None = Field(default=None, description="Directory that it writes to, relative to this file.")
+    version: Text | None = Field(
+        default=None,
+        description="What runs there: a model and its version, an image's digest, a release; env:NAME where a variable holds it. "
+        "Its change makes answers stale.",
+    )
     host: Text | None = Field(
         default=None, description="Host of `system.hosts` that it runs on, if not on this one; process, port and directory are those there."
     )
@@ -283,7 +288,10 @@ class BeliefShape(Part):
     decides: Text | None = Field(default=None, description="The decision that hangs on it.")
     if_wrong: StakeOrMoney = Field(default="medium", description="What it costs if wrong: low, medium, high, severe or an amount of money.")
     owner: Text | None = Field(default=None, description="Who answers for it; the system's owner where not stated.")
-    depends_on: list[Text] = Field(default=[], description="Files, folders and names that make the answer stale when they change.")
+    depends_on: list[Text] = Field(
+        default=[],
+        description="What makes the answer stale when it changes: files, folders, package:NAME, env:NAME, image:REF, ids of beliefs.",
+    )
 
 
 class VerdictShape(Part):

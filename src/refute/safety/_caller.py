@@ -8,16 +8,19 @@
 | `arm` {handle, experiment, ttl_s} | {}: `handle` is the id of one that this very connection has prepared |
 | `renew` {ttl_s}, `disarm` | as the guardian answers |
 | `undo` {handle} | {state, reason}: sees to it that a caller's fault is gone; state "" or `verified` says that it is |
+| `relay` {endpoint, token} | {}: from then on the connection is the link of a proxy of this host |
 | `look` | {guardian, live, damaged} |
 | `mend` | what `refute recover` would say here |
 """
 
 from __future__ import annotations
 
+import socket
+import ssl
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from refute import __version__
 from refute.core.arming import Arming, Handle, Injector
@@ -29,6 +32,7 @@ from refute.injectors.registry import choose, injectors
 from refute.safety import doctor
 from refute.safety._lines import Lines
 from refute.safety._post import Post
+from refute.safety._relay import armed_in, joined, splice
 from refute.safety.journal import Entry, Journal
 from refute.safety.mend import mend
 from refute.safety.summon import ask_now, summon
@@ -58,12 +62,14 @@ class Caller:
         self._post = post
         self._journal = journal
         self._port = port
+        self._doors = journal.directory.parent / "doors"
         self._prepared: dict[str, tuple[Handle, float]] = {}
         self._guardian: Lines | None = None
+        self._relayed: socket.socket | None = None
         self._last = 0
         self._operations = {
             "hello": self._hello, "choose": self._choose, "prepare": self._prepare, "arm": self._arm, "renew": self._renew,
-            "disarm": self._disarm, "undo": self._undo, "look": self._look, "mend": self._mend,
+            "disarm": self._disarm, "undo": self._undo, "relay": self._relay, "look": self._look, "mend": self._mend,
         }  # fmt: skip
 
     def serve(self) -> None:
@@ -76,6 +82,9 @@ class Caller:
                     raise ValueError("a message out of order")
                 self._last = number
                 self._lines.send({**self._answer(message), "id": number}, _ANSWER_S)
+                if self._relayed is not None:
+                    splice(cast("ssl.SSLSocket", self._lines.connection), self._relayed)
+                    return
 
     def _answer(self, message: Message) -> Message:
         try:
@@ -117,7 +126,7 @@ class Caller:
             raise refuse("GUARDIAN-STALE", "the guardian applies what it has just prepared, and nothing else", seen=seen)
         return self._ask(
             "arm", handles=[handle.to_json()], experiment=str(message["experiment"]), ttl_s=float(message["ttl_s"]),
-            runner=this_process().to_json(), by=self._name,
+            runner=this_process().to_json(), by=self._name, off_limits=message.get("off_limits", []),
         )  # fmt: skip
 
     def _renew(self, message: Message) -> Message:
@@ -133,7 +142,8 @@ class Caller:
         while (now_s := lease_now_s()) < since_s + max(_UNDO_S, FRESH_S + 2 * _TICK_S):
             state = self._journal.state(name)
             if state == "verified" or (state is None and (mine or now_s > since_s + FRESH_S)):
-                return {"state": state or "", "reason": ""}
+                armed = armed_in(self._doors, name) if state is None else ""
+                return {"state": "applied" if armed else state or "", "reason": armed}
             if (entry := self._entry(name)) is not None:
                 self._end(entry)
             time.sleep(_TICK_S)
@@ -152,6 +162,10 @@ class Caller:
     def _resistance(self, name: str) -> str:
         status = ask_now(self._post, "status") or {"mending": []}
         return next((str(one["reason"]) for one in status["mending"] if one["handle"] == name), "the guardian is at it")
+
+    def _relay(self, message: Message) -> Message:
+        self._relayed = joined(self._doors, str(message["endpoint"]), str(message["token"]))
+        return {}
 
     def _look(self, _message: Message) -> Message:
         damaged = [str(path) for path in self._journal.damaged()]

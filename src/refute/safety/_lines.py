@@ -15,11 +15,14 @@ class Lines:
     Args:
         connection: connected stream socket, with or without TLS.
         most_bytes: longest line that is taken.
+
+    Attributes:
+        connection: as given.
     """
 
     def __init__(self, connection: socket.socket, most_bytes: int = MAX_LINE_BYTES) -> None:
         """Read nothing yet."""
-        self._connection = connection
+        self.connection = connection
         self._most = most_bytes
         self._pending = b""
 
@@ -44,8 +47,8 @@ class Lines:
         Raises:
             OSError: it could not be sent in time.
         """
-        self._connection.settimeout(timeout_s)
-        self._connection.sendall(encode(message))
+        self.connection.settimeout(timeout_s)
+        self.connection.sendall(encode(message))
 
     def receive(self, timeout_s: float | None) -> Message:
         """Return the next message.
@@ -64,8 +67,8 @@ class Lines:
             left_s = None if until_s is None else until_s - time.monotonic()
             if left_s is not None and left_s <= 0:
                 raise TimeoutError("no whole message in time")
-            self._connection.settimeout(left_s)
-            if not (chunk := self._connection.recv(65536)):
+            self.connection.settimeout(left_s)
+            if not (chunk := self.connection.recv(65536)):
                 raise ConnectionError("closed without an answer")
             self._pending += chunk
         line, _, self._pending = self._pending.partition(b"\n")

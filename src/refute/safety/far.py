@@ -51,12 +51,12 @@ def ask_there(guardian: str, op: str, timeout_s: float = _ANSWER_S, **fields: An
     try:
         with socket.create_connection(address, CONNECT_S) as plain, _secured(context, plain, address[0]) as connection:
             lines = Lines(connection)
-            hello = _checked(lines.ask("hello", CONNECT_S))
+            hello = checked(lines.ask("hello", CONNECT_S))
             if hello["version"] != __version__:
                 what = "the guardian is of another version"
                 raise refuse("GUARDIAN-VERSION", what, where=guardian, seen=hello["version"], allowed=__version__)
             lines.send({"id": 2, "op": op, **fields}, CONNECT_S)
-            return _checked(lines.receive(timeout_s))
+            return checked(lines.receive(timeout_s))
     except (OSError, ValueError) as error:
         raise unreached(guardian, error) from None
 
@@ -103,7 +103,12 @@ def _explained(error: Exception) -> tuple[str, str]:
     return f"{type(error).__name__}: {error}", "see that `refute guardian` runs there"
 
 
-def _checked(message: Message) -> Message:
+def checked(message: Message) -> Message:
+    """Return an answer that is none of problems.
+
+    Raises:
+        RefuteError: with the problems that it names.
+    """
     if not message.get("ok") and "problems" in message:
         raise RefuteError(*(Problem(**problem) for problem in message["problems"]), exit_code=EXIT_INCONCLUSIVE)
     return message

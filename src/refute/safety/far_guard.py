@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from refute.core.arming import Arming, Handle
 from refute.core.errors import RefuteError
-from refute.core.link import MAX_LINE_BYTES
+from refute.core.link import MAX_LINE_BYTES, Message, decode, encode
 from refute.core.system import Place
-from refute.safety.far import CONNECT_S, GONE, address_of, ask_there, unreached
-from refute.safety.guard import Guard
+from refute.core.zone import NOWHERE, Zone
+from refute.safety.far import CONNECT_S, GONE, address_of, ask_there, checked, unreached
+from refute.safety.guard import Guard, lost
 from refute.safety.identity import Identity
 from refute.safety.journal import Journal, State
 
@@ -28,11 +29,12 @@ class FarGuard(Guard):
     Args:
         journal: of this host.
         place: where the component is.
+        zone: what that guardian must not touch for this run.
     """
 
-    def __init__(self, journal: Journal, place: Place) -> None:
+    def __init__(self, journal: Journal, place: Place, zone: Zone = NOWHERE) -> None:
         """Reach nobody yet."""
-        super().__init__(journal)
+        super().__init__(journal, zone=zone)
         self._place = place
         self.resisting = (
             f"the guardian of {place.host} does not say that it is gone; its lease has ended there, and it removes the fault by itself"
@@ -64,7 +66,7 @@ class FarGuard(Guard):
         """
         for handle in handles:
             self._journal.advance(noted(handle), "intended", experiment=experiment)
-            await self._ask("arm", handle=handle.id, experiment=experiment, ttl_s=ttl_s)
+            await self._ask("arm", handle=handle.id, experiment=experiment, ttl_s=ttl_s, off_limits=self._zone.to_json())
             self._journal.advance(noted(handle), "applied")
 
     async def disarm(self, handles: Sequence[Handle]) -> bool:
@@ -96,14 +98,43 @@ class FarGuard(Guard):
         return not left
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        guardian = self._place.guardian
-        await asyncio.to_thread(ask_there, guardian, "hello")  # says what is wrong where something is
-        host, port = address_of(guardian)
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                return await asyncio.open_connection(host, port, ssl=Identity().client(), server_hostname=host, limit=MAX_LINE_BYTES)
-        except (OSError, TimeoutError) as error:
-            raise unreached(guardian, error) from None
+        return await open_there(self._place.guardian)
+
+
+async def open_there(guardian: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the guardian of another host.
+
+    Args:
+        guardian: `tls://HOST:PORT`.
+
+    Raises:
+        RefuteError: as `ask_there`.
+    """
+    await asyncio.to_thread(ask_there, guardian, "hello")  # says what is wrong where something is
+    host, port = address_of(guardian)
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            return await asyncio.open_connection(host, port, ssl=Identity().client(), server_hostname=host, limit=MAX_LINE_BYTES)
+    except (OSError, TimeoutError) as error:
+        raise unreached(guardian, error) from None
+
+
+async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: Message) -> Message:
+    """Ask over a connection that nobody else uses, and return the answer.
+
+    Args:
+        reader: of the connection.
+        writer: of the connection.
+        message: with its `id`.
+
+    Raises:
+        RefuteError: it was refused, or the connection broke (`GUARDIAN-LOST`).
+    """
+    try:
+        writer.write(encode(message))
+        return checked(decode(await reader.readuntil()))
+    except (OSError, ValueError, EOFError) as error:
+        raise lost(f"{message['op']}: {type(error).__name__}") from None
 
 
 def noted(handle: Handle) -> Handle:

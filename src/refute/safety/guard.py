@@ -11,6 +11,7 @@ from refute.core.arming import Arming, Handle, Landing
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError
 from refute.core.link import MAX_LINE_BYTES, Message, decode, encode
 from refute.core.process import this_process
+from refute.core.zone import NOWHERE, Zone
 from refute.injectors.registry import choose
 from refute.safety._post import Post
 from refute.safety.journal import Journal
@@ -27,6 +28,7 @@ class Guard:
     Args:
         journal: of this machine, to see what became of a handle where the guardian died.
         post: where the guardian sits; by default beside the journal.
+        zone: what the guardian must not touch for this run.
 
     Attributes:
         unnoted: what the journal of this machine could not write down.
@@ -35,9 +37,10 @@ class Guard:
 
     resisting = "it is not seen to be gone; the guardian goes on trying"
 
-    def __init__(self, journal: Journal, post: Post | None = None) -> None:
+    def __init__(self, journal: Journal, post: Post | None = None, zone: Zone = NOWHERE) -> None:
         """Reach nobody yet."""
         self.unnoted: tuple[Problem, ...] = ()
+        self._zone = zone
         self._journal = journal
         self._post = post if post is not None else post_beside(journal)
         self._reader: asyncio.StreamReader | None = None
@@ -76,7 +79,8 @@ class Guard:
             RefuteError: a hand refused, the journal cannot be written, or the guardian is gone (`GUARDIAN-LOST`).
         """
         handed = [handle.to_json() for handle in handles]
-        await self._ask("arm", handles=handed, experiment=experiment, ttl_s=ttl_s, runner=this_process().to_json())
+        off_limits = self._zone.to_json()
+        await self._ask("arm", handles=handed, experiment=experiment, ttl_s=ttl_s, runner=this_process().to_json(), off_limits=off_limits)
 
     async def renew(self, ttl_s: float) -> None:
         """Extend the lease, and hear what has been seen.

@@ -101,10 +101,10 @@ def recover(
     for entry in reversed(journal.live()):
         if running(entry.runner) and not force:
             found.append(ended(entry, "running", f"its runner, process {entry.runner.pid}, still runs", "refute abort"))
+        elif entry.handle.rollback == "elsewhere" or _relayed(entry):
+            found.append(_elsewhere(journal, entry))
         elif entry.handle.rollback == "expiring":
             found.append(_expired(journal, entry, running))
-        elif entry.handle.rollback == "elsewhere":
-            found.append(_elsewhere(journal, entry))
         else:
             found.append(hand_over(entry) or _rolled_back(journal, entry, injectors))
     damaged = tuple(str(path) for path in journal.damaged())
@@ -125,12 +125,18 @@ def _expired(journal: Journal, entry: Entry, running: Callable[[ProcessIdentity]
     return _noted(journal, entry, "the processes that it lived in are gone" if not living else "its process says that it is not armed")
 
 
+def _relayed(entry: Entry) -> bool:
+    """Say whether a fault lives in a proxy of another host."""
+    component = entry.handle.data.get("arming", {}).get("component", {})
+    return bool(component.get("via") == "proxy" and component.get("place", {}).get("guardian"))
+
+
 def _elsewhere(journal: Journal, entry: Entry) -> Recovered:
     """Have the guardian of the host where a fault was see to it that it is gone."""
     place = entry.handle.data["arming"]["component"]["place"]
     host = place["host"]
     try:
-        answer = ask_there(place["guardian"], "undo", handle=entry.handle.data["handle"])
+        answer = ask_there(place["guardian"], "undo", handle=entry.handle.data.get("handle", entry.handle.id))
     except RefuteError as error:
         problem = error.problems[0]
         reason = f"the guardian of {host} cannot be asked: {problem.seen or problem.what}; unless it is dead too, it has removed the fault"
@@ -138,7 +144,8 @@ def _elsewhere(journal: Journal, entry: Entry) -> Recovered:
     if answer["state"] not in GONE:
         reason = f"the guardian of {host} has not done it yet: {answer['reason']}"
         return ended(entry, "unproven", reason, "mend the cause there; that guardian tries again by itself")
-    why = "has removed it and seen that it is gone" if answer["state"] else "has never applied it"
+    never = "says that it is armed nowhere there" if _relayed(entry) else "has never applied it"
+    why = "has removed it and seen that it is gone" if answer["state"] else never
     return _noted(journal, entry, f"the guardian of {host} {why}")
 
 
