@@ -35,7 +35,7 @@ from servers.executing import exec_process
 
 KINDS = ("uvicorn", "http.server", "aiohttp")
 OLD = Path.home() / ".pyenv/versions/3.9.18/bin/python"
-TTL_S = 5.0
+TTL_S = 25.0
 
 
 @pytest.fixture(autouse=True)
@@ -407,7 +407,8 @@ async def test_a_belief_about_a_service_that_knows_nothing(provider, tmp_path, k
         result, code, _ = await campaign(path)
         verdict, landing = result.verdicts["absorbed"], result.landing
         assert (verdict.word, code) == (word, {"refuted": 1, "held": 0}[word]), verdict
-        assert landing.injected == landing.eligible > 10
+        assert landing.injected <= landing.eligible <= landing.injected + landing.cut
+        assert landing.injected > 10
         assert landing.control_injected == landing.unattributed == 0 < landing.control_eligible
         assert result.rolled_back
         await asyncio.sleep(0.3)
