@@ -24,7 +24,7 @@ from refute.core.cohort import Seal
 from refute.core.errors import RefuteError
 from refute.core.link import TOKEN_VARIABLE
 from refute.core.system import Component
-from refute.experiment.doors import invite_newcomers, invite_programs
+from refute.experiment.doors import invite_programs, keep_inviting
 from refute.experiment.link import Link
 from refute.injectors.door import signs
 from refute.injectors.http import INJECTOR
@@ -166,7 +166,7 @@ async def test_every_worker_process_is_armed_and_one_that_replaces_another_too(p
         async with Link(lambda *_: None) as link:
             components = [component(provider)]
             await invite_programs(link, components)
-            looking = asyncio.create_task(invite_newcomers(link, components, 0.1))
+            looking = asyncio.create_task(keep_inviting(link, components, 0.1))
             assert workers.keys() <= {peer.pid for peer in link.live()}
             link.arm_joining([prepared(provider)], TTL_S)
             await link.arm_live()

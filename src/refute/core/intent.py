@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,10 @@ from refute.core.zone import Zone
 
 Stake = Literal["low", "medium", "high", "severe"]
 IndicatorKind = Literal["ratio", "latency", "score", "cost"]
-WorkloadKind = Literal["python", "http"]
+SERVICES = ", "
+"""What stands between the names of observed services."""
+
+WorkloadKind = Literal["python", "http", "observe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,13 @@ class Indicator:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """How units are made.
+    """How units are made, or where they are seen.
 
     Attributes:
-        kind: `python` or `http`.
-        target: `module:function` taking a case, or the URL that cases are posted to.
-        cases: path of a JSON Lines file.
-        rate_per_s: units started per second, whatever becomes of them (open loop).
+        kind: `python` or `http`, which make units; `observe` sees those of live traffic.
+        target: `module:function` taking a case, the URL that cases are posted to, or the names of the services that are observed.
+        cases: path of a JSON Lines file; None where live traffic is observed.
+        rate_per_s: units started per second, whatever becomes of them (open loop); of live traffic, what is to be expected.
         unit: `request` or `conversation`.
         timeout_s: after it a unit counts as failed.
         setup: `module:function`, an async context manager around the whole run, or "".
@@ -90,11 +93,21 @@ class Workload:
 
     kind: WorkloadKind
     target: str
-    cases: Path
+    cases: Path | None
     rate_per_s: float
     unit: Literal["request", "conversation"] = "request"
     timeout_s: float = 30.0
     setup: str = ""
+
+    @property
+    def observed(self) -> bool:
+        """Whether units are those of live traffic."""
+        return self.kind == "observe"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services that are observed."""
+        return tuple(self.target.split(SERVICES)) if self.observed else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,7 @@ class When:
         draw: what is drawn.
         uncontrolled: whether it is agreed that every unit of the injection sees it.
         turn: which of a unit's calls can be hit, from 1; 0 for any.
+        also: further faults that strike in the same run, each drawn by itself; none of them has any of its own.
     """
 
     fault: str
@@ -118,6 +132,17 @@ class When:
     draw: Draw = "call"
     uncontrolled: bool = False
     turn: int = 0
+    also: tuple[When, ...] = ()
+
+    @property
+    def parts(self) -> tuple[When, ...]:
+        """Each fault by itself, in the order in which they were stated."""
+        return (replace(self, also=()), *self.also)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The components that it strikes, each once."""
+        return tuple(dict.fromkeys(part.target for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +152,7 @@ class Belief:
     Attributes:
         id: unique within the intent.
         claim: in words.
-        when: the fault.
+        when: the fault, or several at once.
         then: what must hold of the units that it could meet.
         confidence: probability that the claim is true, in (0, 1).
         decides: the decision that hangs on it.

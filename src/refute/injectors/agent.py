@@ -115,11 +115,16 @@ class Agent:
             raise RefuteError(Problem("LINK-ARMED", "this process is armed already", next="refute abort"))
         lease = Lease(message["ttl_s"], zone=Zone.from_json(message.get("off_limits", ())))
         self._lease = lease
-        for data in message["handles"]:
-            handle = Handle.from_json(data)
-            permitted(handle, lease)
-            self._handles.append(handle)
-            self._injectors[handle.injector].apply(handle, lease)
+        try:
+            for data in message["handles"]:
+                handle = Handle.from_json(data)
+                permitted(handle, lease)
+                injector = self._injectors[handle.injector]
+                self._handles.append(handle)
+                injector.apply(handle, lease)
+        except BaseException:
+            self._remove()  # several faults are armed together or not at all; the handles stay known, to be proven gone
+            raise
         return {}
 
     def _renew(self, message: Message) -> Message:
@@ -145,6 +150,9 @@ class Agent:
     def _roll_back(self) -> None:
         if self._lease is not None:
             self._lease.revoke()
+        self._remove()
+
+    def _remove(self) -> None:
         for handle in self._handles:
             # one that fails must not keep the others armed; unproven is what it then is
             with contextlib.suppress(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
 
 from refute.core.system import ComponentKind, Hazard
 from refute.intent.values import (
@@ -28,6 +28,7 @@ from refute.intent.values import (
     Reference,
     Reserved,
     Said,
+    Services,
     StakeOrMoney,
     Text,
     Url,
@@ -69,7 +70,9 @@ class ComponentShape(Part):
 
     kind: ComponentKind = Field(description="What sort of component it is; faults apply to kinds.")
     calls: list[Text] = Field(default=[], description="Names of the components that it calls.")
-    endpoint: Endpoint | None = Field(default=None, description="Base URL at which others reach it; tcp://HOST:PORT where it is not HTTP.")
+    endpoint: Endpoint | None = Field(
+        default=None, description="Base URL at which others reach it; tcp://HOST:PORT or stdio://NAME where it is not HTTP."
+    )
     python: Reference | None = Field(default=None, description="module:function that is called to reach it.")
     via: Via | None = Field(
         default=None,
@@ -121,23 +124,36 @@ class JourneyShape(Part):
 
 
 class WorkloadShape(Part):
-    """How units are made."""
+    """How units are made, or where those of live traffic are seen."""
 
-    exactly_one_of: ClassVar[tuple[str, ...]] = ("python", "http")
+    exactly_one_of: ClassVar[tuple[str, ...]] = ("python", "http", "observe")
 
     python: Reference | None = Field(default=None, description="module:function that takes a case and answers it.")
     http: Url | None = Field(default=None, description="URL to which each case is posted as JSON.")
-    command: Annotated[Any, Reserved("workloads that are commands", "`python` or `http`")] = None
-    observe: Annotated[Any, Reserved("observing live traffic", "`python` or `http`")] = None
+    command: Annotated[Any, Reserved("workloads that are commands", "`python`, `http` or `observe`")] = None
+    observe: Services | None = Field(
+        default=None, description="Names of services whose live traffic is observed; nothing is generated. They have the middleware."
+    )
     start: Annotated[Any, Reserved("starting the service under test", "a service that already runs")] = None
     cleanup: Annotated[Any, Reserved("undoing what units wrote")] = None
     setup: Reference | None = Field(default=None, description="module:function, an async context manager around the whole run.")
-    cases: Text = Field(description="Path of a JSON Lines file, one case a line; each may name its journey and its id.")
-    rate: Rate = Field(description="Units started per time, whatever becomes of them.")
+    cases: Text | None = Field(
+        default=None, description="Path of a JSON Lines file, one case a line; each may name its journey and its id. Not with `observe`."
+    )
+    rate: Rate = Field(description="Units started per time, whatever becomes of them; with `observe`, as many as are to be expected.")
     unit: Annotated[str, Words("request", conversation="conversations of several turns")] = Field(
         default="request", description="What is counted."
     )
     timeout: Duration = Field(default=30.0, description="After it a unit counts as failed.")
+
+    @model_validator(mode="after")
+    def _only_what_is_made_has_cases(self) -> WorkloadShape:
+        if self.observe is None and self.cases is None:
+            raise mistake("WORKLOAD-CASES", "has no `cases` to answer", allowed="`cases: FILE`, or `observe`")
+        made = [name for name in ("cases", "setup") if getattr(self, name) is not None]
+        if self.observe is not None and made:
+            raise mistake("WORKLOAD-CASES", f"observes live traffic, and has {' and '.join(made)}", allowed="neither `cases` nor `setup`")
+        return self
 
 
 class IndicatorShape(Part):
@@ -276,12 +292,21 @@ class WhenShape(Part):
     uncontrolled: bool = Field(default=False, description="Agreed: the fault strikes the whole component, so every unit sees it.")
 
 
+ONE, SEVERAL = "<one>", "<several>"
+"""What pydantic calls the two forms of `when` on the way to a mistake."""
+
+Faults = Annotated[
+    Annotated[WhenShape, Tag(ONE)] | Annotated[list[WhenShape], Field(min_length=1), Tag(SEVERAL)],
+    Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE),
+]
+
+
 class BeliefShape(Part):
     """A falsifiable hypothesis with what hangs on it."""
 
     id: Name = Field(description="Unique within the intent.")
     claim: Text = Field(description="The belief in words.")
-    when: WhenShape = Field(description="The fault.")
+    when: Faults = Field(description="The fault; or a list of faults that strike at once, each drawn by itself.")
     then: CriterionText = Field(description="What must hold: [journey.]indicator [pNN|mean] (>= | <= | worse by <=) value.")
     among: Literal["eligible", "faulted"] = Field(default="eligible", description="Which treatment units the criterion covers.")
     confidence: Confidence = Field(description="Probability that the claim is true, as you see it now.")
@@ -292,6 +317,11 @@ class BeliefShape(Part):
         default=[],
         description="What makes the answer stale when it changes: files, folders, package:NAME, env:NAME, image:REF, ids of beliefs.",
     )
+
+    @property
+    def faults(self) -> tuple[WhenShape, ...]:
+        """Each fault, in the order of the file."""
+        return (self.when,) if isinstance(self.when, WhenShape) else tuple(self.when)
 
 
 class VerdictShape(Part):
