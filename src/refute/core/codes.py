@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from refute.core.exec_codes import EXEC_CODES
 from refute.core.guardian_codes import GUARDIAN_CODES
 from refute.core.live_codes import LIVE_CODES
 from refute.core.planning_codes import PLANNING_CODES
 from refute.core.proxy_codes import PROXY_CODES
 
 CODES: dict[str, tuple[str, str, str]] = {
+    **EXEC_CODES,
     **GUARDIAN_CODES,
     **LIVE_CODES,
     **PLANNING_CODES,

@@ -59,13 +59,15 @@ def struck_elsewhere(arming: Arming) -> bool:
 def choose(arming: Arming) -> Injector:
     """Return the first injector that can do it; for a component that is reached `via` one, that one or Python's own calls.
 
+    A component that is reached `via` a program under `refute exec` is broken by the hands that work within a process.
+
     Args:
         arming: what is to be done.
 
     Raises:
         RefuteError: none can (`INJECTOR-NONE`), with each one's reason.
     """
-    reasons, via = {}, arming.component.via
+    reasons, via = {}, "http" if arming.component.program else arming.component.via
     for name, injector in injectors().items():
         if via and name not in {via, "callables"}:
             continue

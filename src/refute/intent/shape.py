@@ -32,6 +32,7 @@ from refute.intent.values import (
     StakeOrMoney,
     Text,
     Url,
+    Via,
     Windows,
     Words,
     mistake,
@@ -73,8 +74,10 @@ class ComponentShape(Part):
         default=None, description="Base URL at which others reach it; tcp://HOST:PORT or stdio://NAME where it is not HTTP."
     )
     python: Reference | None = Field(default=None, description="module:function that is called to reach it.")
-    via: Literal["proxy"] | None = Field(
-        default=None, description="`proxy`: its calls pass through `refute proxy`, and are broken there rather than in the caller."
+    via: Via | None = Field(
+        default=None,
+        description="`proxy`: its calls pass through `refute proxy`, and are broken there rather than in the caller. `exec NAME`: they are "
+        "broken in the program that runs under `refute exec --name NAME`.",
     )
     process: ProcessShape | None = Field(
         default=None, description="Its process, for faults of processes; where not stated, what listens at its port."

@@ -127,7 +127,7 @@ def _expired(journal: Journal, entry: Entry, running: Callable[[ProcessIdentity]
 def _relayed(entry: Entry) -> bool:
     """Say whether a fault lives in a proxy of another host."""
     component = entry.handle.data.get("arming", {}).get("component", {})
-    return bool(component.get("via") and component.get("place", {}).get("guardian"))
+    return bool(component.get("via") == "proxy" and component.get("place", {}).get("guardian"))
 
 
 def _elsewhere(journal: Journal, entry: Entry) -> Recovered:
