@@ -87,6 +87,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Each handle is good for one application, so that its landing counts one run only.",
         "Prepare a new handle.",
     ),
+    "CLOCK-LIBRARY": (
+        "No library to shift a clock with",
+        "The clock of a program can be shifted only where it is started with libfaketime, which is not installed here.",
+        "Run `pip install 'refute[clock]'`.",
+    ),
     "CODE-UNKNOWN": (
         "Unknown code",
         "No message has this code in this version.",

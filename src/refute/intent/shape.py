@@ -65,6 +65,13 @@ class ProcessShape(Part):
     match: Text | None = Field(default=None, description="Text that stands in its command line and in no other.")
 
 
+class AuthorityShape(Part):
+    """Who signs a component's certificate: what its clients trust, and the key, in a place for tests."""
+
+    certificate: Text = Field(description="File with the authority's certificate (PEM), relative to this one.")
+    key: Text = Field(description="File with its key (PEM, without a password); it is read only while a fault is applied.")
+
+
 class ComponentShape(Part):
     """One part of the system."""
 
@@ -87,6 +94,7 @@ class ComponentShape(Part):
     )
     netns: Name | None = Field(default=None, description="Named network namespace that it runs in.")
     directory: Text | None = Field(default=None, description="Directory that it writes to, relative to this file.")
+    authority: AuthorityShape | None = Field(default=None, description="Who signs its certificate, for `tls.expired`.")
     version: Text | None = Field(
         default=None,
         description="What runs there: a model and its version, an image's digest, a release; env:NAME where a variable holds it. "
