@@ -29,7 +29,7 @@ WRITTEN = {
     "30%": "percentage", "30 s": "duration", "5/s": "rate", "0.40 USD": "money", "0.60 USD per 1M": "price",
     "app.main:answer": "`module:function`",
     "http://127.0.0.1:8000/ask": "URL", "http://127.0.0.1:8000/v1": "URL, or `tcp://HOST:PORT`",
-    "answered >= 95%": "criterion", "2 s": "number with the fault's unit",
+    "answered >= 95%": "criterion", "2 s": "number with the fault's unit", "accuracy=([0-9.]+)": "regular expression",
 }  # fmt: skip
 """What a value is called on the page, by the first example in the schema."""
 
@@ -173,6 +173,7 @@ INTO = {
     "process": "the component's process, as a whole",
     "port": "the component's TCP port, as a whole",
     "directory": "the file system of the component's directory, as a whole",
+    "training": "training runs",
 }
 
 

@@ -16,7 +16,8 @@ from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, P
 from refute.core.events import Event, EventKind
 from refute.core.intent import Belief, Intent
 from refute.experiment.design import Experiment
-from refute.experiment.run import Result, Run
+from refute.experiment.kinds import run_of
+from refute.experiment.run import Result
 from refute.experiment.telling import TOLD_ANYWAY
 from refute.learning import Counts, Seen, learned_bits, surprisal_bits, surprise_bits
 from refute.ledger import Ledger
@@ -207,7 +208,7 @@ class Campaign:
             self._announce(experiment, proposal, rerun_of, admitted)
             self._forecast(experiment, proposal, now)
             log = self.ledger.path.parent / "worker.log"
-            result = await Run(experiment, self._see_and_keep, self.journal, log, lambda: abort_requested(marker)).run()
+            result = await run_of(experiment, self._see_and_keep, self.journal, log, lambda: abort_requested(marker)).run()
         self.results.append(result)
         for belief in experiment.beliefs:
             self._learn(result, belief, now[belief.id])

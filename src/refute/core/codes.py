@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from refute.core.training_codes import TRAINING_CODES
+
 CODES: dict[str, tuple[str, str, str]] = {
     "FILE-EXISTS": (
         "A file is there already",
@@ -496,5 +498,6 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Units of the workload did not end within their time limit, and the phase with them. Faults were removed.",
         "Lower `workload.rate`, or raise `workload.timeout`.",
     ),
+    **TRAINING_CODES,
 }
 """Code to title, explanation, and what to do."""

@@ -9,12 +9,13 @@ from typing import Any, Literal
 from refute.core.arming import Draw
 from refute.core.criterion import Criterion
 from refute.core.system import Component, Hazard
+from refute.core.training import Training
 from refute.core.units import Money
 from refute.core.windows import Freeze, Window
 
 Stake = Literal["low", "medium", "high", "severe"]
-IndicatorKind = Literal["ratio", "latency", "score", "cost"]
-WorkloadKind = Literal["python", "http"]
+IndicatorKind = Literal["ratio", "latency", "score", "cost", "metric"]
+WorkloadKind = Literal["python", "http", "training"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,12 @@ class Indicator:
 
     Attributes:
         name: unique.
-        kind: `ratio` of good units (0 or 1), `latency` in seconds, `score` in [0, 1], `cost` in any unit.
-        python: `module:function` taking (case, answer); "" for latency.
+        kind: `ratio` of good units (0 or 1), `latency` in seconds, `score` in [0, 1], `cost` in any unit, `metric` of a training run.
+        python: `module:function` taking (case, answer); "" for latency and for what a training run tells of itself.
         price: of a cost, the money that one of its unit costs; 0 where it is not stated, and then it is not part of what is spent.
         currency: of the price, "" where none is stated.
+        source: of a training run: the metric that it reports, or one of `BuiltIn`; else "".
+        higher: of a metric: whether more of it is better.
     """
 
     name: str
@@ -70,6 +73,8 @@ class Indicator:
     python: str = ""
     price: float = 0.0
     currency: str = ""
+    source: str = ""
+    higher: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +82,24 @@ class Workload:
     """How units are made.
 
     Attributes:
-        kind: `python` or `http`.
-        target: `module:function` taking a case, or the URL that cases are posted to.
-        cases: path of a JSON Lines file.
+        kind: `python`, `http` or `training`.
+        target: `module:function` taking a case, or the URL that cases are posted to; of a training run taking a seed, or "" for a command.
+        cases: path of a JSON Lines file; the intent file where there are none.
         rate_per_s: units started per second, whatever becomes of them (open loop).
-        unit: `request` or `conversation`.
+        unit: `request`, `conversation` or `training run`.
         timeout_s: after it a unit counts as failed.
         setup: `module:function`, an async context manager around the whole run, or "".
+        training: where a unit is a training run: how it is started and read.
     """
 
     kind: WorkloadKind
     target: str
     cases: Path
     rate_per_s: float
-    unit: Literal["request", "conversation"] = "request"
+    unit: Literal["request", "conversation", "training run"] = "request"
     timeout_s: float = 30.0
     setup: str = ""
+    training: Training | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class Tape:
         """
         self.started = max(self.started, started)
         for outcome in outcomes:
-            self._slots[outcome.index] = Slot(outcome.arm, outcome.journey, outcome)
+            self._slots[outcome.index : outcome.index + 1] = [Slot(outcome.arm, outcome.journey, outcome)]
         self.outcomes += outcomes
 
     def slots(self) -> list[Slot]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from refute.intent.training_codes import TRAINING_CODES
+
 CODES: dict[str, tuple[str, str, str]] = {
     "FILE-MISSING": (
         "A file is not there",
@@ -467,4 +469,5 @@ CODES: dict[str, tuple[str, str, str]] = {
         "A window names days of the week, hours and a time zone.",
         "Write it as `Mon-Thu 09:00-16:00 Europe/Berlin`.",
     ),
+    **TRAINING_CODES,
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from refute.core.errors import refuse
-from refute.core.intent import Belief, Intent, System, When
+from refute.core.intent import Belief, Indicator, Intent, System, When
 from refute.system.graph import ancestors, reachable
 
 _LOOKS_LIKE_PATH = re.compile(r"[/\\*]|\.[A-Za-z][A-Za-z0-9]{0,6}$")
@@ -37,16 +37,30 @@ def fingerprint(intent: Intent, belief: Belief) -> dict[str, str]:
     target = intent.system.components[belief.when.target]
     workload = asdict(intent.workload)
     del workload["cases"]
+    if intent.workload.training is None:
+        del workload["training"]
+    else:
+        del workload["training"]["seeds"]  # how often is asked, not what
     parts: dict[str, Any] = {
         "workload": workload,
-        "indicator": asdict(intent.indicators[belief.then.indicator]),
+        "indicator": _indicator(intent.indicators[belief.then.indicator]),
         "criterion": [belief.then.text, belief.among],
         "fault": _stated(belief.when),
         "component": target.to_json(),
         "graph": _graph(intent.system, target.name),
     }
     found |= {name: _digest(json.dumps(part, sort_keys=True).encode()) for name, part in parts.items()}
+    if intent.workload.training is not None:
+        return found | {name: _hash_path(intent.folder / name, belief.where) for name in intent.workload.training.files}
     return found | {"cases": _hash_path(intent.workload.cases, belief.where)}
+
+
+def _indicator(indicator: Indicator) -> dict[str, Any]:
+    """Return an indicator as stated; what only training runs have, only where it is one of theirs."""
+    stated = asdict(indicator)
+    if not indicator.source:
+        del stated["source"], stated["higher"]
+    return stated
 
 
 def _stated(when: When) -> dict[str, Any]:

@@ -11,8 +11,11 @@ from refute.intent.checks.files import check_files
 from refute.intent.checks.journeys import check_journeys
 from refute.intent.checks.safety import check_safety
 from refute.intent.checks.subject import Subject
+from refute.intent.checks.training import check_training
 
-CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (check_journeys, check_criteria, check_faults, check_safety, check_files)
+CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
+    check_journeys, check_criteria, check_faults, check_safety, check_files, check_training,
+)  # fmt: skip
 
 
 def check(subject: Subject) -> list[Problem]:

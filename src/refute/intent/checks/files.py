@@ -13,12 +13,9 @@ from refute.intent.fingerprint import missing_path
 
 def check_files(subject: Subject) -> Iterator[Problem]:
     """Yield a problem for each file that is missing, and for each case that cannot be used."""
-    path, written = subject.intent.workload.cases, subject.shape.workload.cases
-    present, problems = check_cases(path, written, subject.intent.system.journeys)
-    for problem in problems:
-        yield problem if problem.where else replace(problem, where=subject.document.where(("workload", "cases")))
-    if not problems:
-        yield from _journeys(subject, present, written)
+    written = subject.shape.workload.cases
+    if written is not None:
+        yield from _cases(subject, written)
     for steps, belief in subject.beliefs():
         for number, name in enumerate(belief.depends_on):
             if missing_path(subject.intent.folder, name):
@@ -26,6 +23,15 @@ def check_files(subject: Subject) -> Iterator[Problem]:
                 yield subject.problem(
                     "DEPENDS-MISSING", what, (*steps, "depends_on", number), name, allowed="a path beside the intent, or a plain word"
                 )
+
+
+def _cases(subject: Subject, written: str) -> Iterator[Problem]:
+    path = subject.intent.workload.cases
+    present, problems = check_cases(path, written, subject.intent.system.journeys)
+    for problem in problems:
+        yield problem if problem.where else replace(problem, where=subject.document.where(("workload", "cases")))
+    if not problems:
+        yield from _journeys(subject, present, written)
 
 
 def _journeys(subject: Subject, present: frozenset[str], written: str) -> Iterator[Problem]:
