@@ -16,6 +16,11 @@ TRAINING_CODES: dict[str, tuple[str, str, str]] = {
         ),
         "Fix the seeds of every source of chance, or state a wider difference.",
     ),
+    "TRAINING-REFUSED": (
+        "A fault that cannot be carried out in a training run",
+        "The message says why.",
+        "See `refute faults show NAME` for what it applies to.",
+    ),
     "TRAINING-START": (
         "The training cannot be started",
         "The command is not there, or may not be executed.",
