@@ -10,11 +10,13 @@ import sys
 import threading
 import time
 
+import aiohttp
 import anyio
 import httpx
 import httpx2
 import openai
 import pytest
+import urllib3
 
 from refute.core.arming import Arming
 from refute.core.context import UnitContext, shielded
@@ -29,6 +31,8 @@ from servers.provider import TEXT, WORDS, openai_events, openai_whole
 
 BODY = {"model": "text", "messages": [{"role": "user", "content": "Where is my order?"}]}
 LIBRARIES = [httpx, httpx2]
+HOOKED = [(aiohttp.ClientSession, "_request"), (urllib3.HTTPConnectionPool, "_make_request")]
+HOOKS = 6
 
 
 def post(library, provider, body=BODY, **options):
@@ -44,7 +48,7 @@ def left(provider):
 
 
 def originals():
-    return [vars(owner)[name] for library in LIBRARIES for owner, name in methods_of(library)]
+    return [vars(owner)[name] for owner, name in [*methods_of(httpx), *methods_of(httpx2), *HOOKED]]
 
 
 def methods_of(library):
@@ -56,10 +60,10 @@ def test_hooks_exist_only_while_something_is_armed(provider):
     finders = list(sys.meta_path)
     assert http.hooks_installed() == 0
     with armed(provider.url, "llm.rate_limit"):
-        assert http.hooks_installed() == 4
+        assert http.hooks_installed() == HOOKS
         with armed(provider.url, "llm.delay"):
-            assert http.hooks_installed() == 4
-        assert http.hooks_installed() == 4
+            assert http.hooks_installed() == HOOKS
+        assert http.hooks_installed() == HOOKS
     assert http.hooks_installed() == 0
     assert all(now is then for now, then in zip(originals(), before, strict=True))
     assert sys.meta_path == finders
@@ -461,7 +465,7 @@ def test_refusals_say_why():
 def test_missing_libraries_are_a_reason_to_refuse(monkeypatch):
     monkeypatch.setattr(http, "find_spec", lambda name: None)
     reason = http.INJECTOR.refuses(Arming(Component("llm", "llm"), "llm.rate_limit"))
-    assert "neither httpx nor httpx2" in reason
+    assert "none of httpx, httpx2, aiohttp and urllib3 is installed" in reason
 
 
 LATE = """
@@ -473,14 +477,17 @@ from refute.core.system import Component
 from refute.injectors.http import INJECTOR, hooks_installed
 handle = INJECTOR.prepare(Arming(Component("llm", "llm"), "llm.rate_limit"))
 INJECTOR.apply(handle, Lease(20))
-assert "httpx" not in sys.modules and "httpx2" not in sys.modules and hooks_installed() == 0
+assert not {"httpx", "httpx2", "aiohttp", "urllib3"} & sys.modules.keys() and hooks_installed() == 0
 import httpx, httpx2
-assert hooks_installed() == 4 and type(httpx.__spec__.loader).__module__ != "refute.injectors.httpx_hooks"
+assert hooks_installed() == 4 and type(httpx.__spec__.loader).__module__ != "refute.injectors.transports.hooks"
 current_unit.set(UnitContext("a/0", "treatment"))
 for library in (httpx, httpx2):
     assert library.post("http://127.0.0.1:9/v1/chat/completions", json={"model": library.__name__}).status_code == 429
+import aiohttp, urllib3
+assert hooks_installed() == 6
+assert urllib3.request("POST", "http://127.0.0.1:9/v1/chat/completions", json={"model": "urllib3"}).status == 429
 INJECTOR.rollback(handle)
-assert hooks_installed() == 0 and INJECTOR.verify(handle) and INJECTOR.landed(handle).injected == 2
+assert hooks_installed() == 0 and INJECTOR.verify(handle) and INJECTOR.landed(handle).injected == 3
 """
 
 

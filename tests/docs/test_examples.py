@@ -8,8 +8,11 @@ import os
 import re
 import shlex
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +23,7 @@ import yaml
 import refute.demo
 from refute.cli import group
 from refute.intent import load, loads
+from refute.safety.identity import Identity, names_of
 from refute.system.span import Span
 from refute.system.traces import learn_from
 
@@ -30,7 +34,7 @@ TUTORIAL = ROOT / "docs/tutorial/first-experiment.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 NAMED = re.compile(r"# (\S+\.\w+)\n")
-RUN_LONG = {"demo", "proxy", "run", "rerun", "try"}
+RUN_LONG = {"demo", "guardian", "proxy", "run", "rerun", "try"}
 """Verbs that inject, or serve: their commands are parsed here; the tutorial's run in the slow test, the others' in tests/e2e."""
 INLINE = re.compile(r"`(refute [a-z][^`]*)`")
 PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b|…|\[")
@@ -176,6 +180,36 @@ def test_a_command_runs(command, example):
         [sys.executable, "-m", "refute", *arguments], cwd=example, env=environ, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# The certificates
+
+
+def shaken(server, client, host):
+    """Do a handshake of both sides and return the certificate that the server has seen."""
+    here, there = socket.socketpair()
+    with here, there, ThreadPoolExecutor(1) as pool:
+        for end in (here, there):
+            end.settimeout(5)
+        served = pool.submit(server.wrap_socket, here, server_side=True)
+        with client.wrap_socket(there, server_hostname=host) as secured:
+            secured.sendall(b"x")
+            with served.result() as seen:
+                return seen.recv(1) and seen.getpeercert()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_the_certificates_of_the_recipe_do_what_they_are_for_and_nothing_else(tmp_path):
+    (recipe,) = [block.text for block in BLOCKS if block.language == "sh" and "openssl req" in block.text]
+    subprocess.run(["sh", "-e", "-c", recipe], cwd=tmp_path, check=True, capture_output=True)
+    branch, runner = Identity(tmp_path / "branch-1"), Identity(tmp_path / "runner")
+    assert names_of(shaken(branch.server(), runner.client(), "10.0.0.2")) == {"runner"}
+    with pytest.raises(ssl.SSLError):
+        shaken(branch.server(), branch.client(), "10.0.0.2")
+    with pytest.raises(ssl.SSLError):
+        shaken(runner.server(), runner.client(), "runner")
+    with pytest.raises(ssl.SSLError):
+        shaken(branch.server(), runner.client(), "10.0.0.3")
 
 
 # The tutorial's mending

@@ -29,7 +29,8 @@ WRITTEN = {
     "30%": "percentage", "30 s": "duration", "5/s": "rate", "0.40 USD": "money", "0.60 USD per 1M": "price",
     "app.main:answer": "`module:function`",
     "http://127.0.0.1:8000/ask": "URL", "http://127.0.0.1:8000/v1": "URL, or `tcp://HOST:PORT`",
-    "answered >= 95%": "criterion", "2 s": "number with the fault's unit", "accuracy=([0-9.]+)": "regular expression",
+    "tls://10.0.0.2:7443": "`tls://HOST:PORT`", "accuracy=([0-9.]+)": "regular expression",
+    "free": "text or number, or a list of them", "answered >= 95%": "criterion", "2 s": "number with the fault's unit",
 }  # fmt: skip
 """What a value is called on the page, by the first example in the schema."""
 
@@ -138,6 +139,7 @@ def help_of(path: list[str]) -> str:
         found = command.get_command(context, name)
         assert found is not None
         context, command = click.Context(found, info_name=name, parent=context, terminal_width=100), found
+        command._help_option = None  # kept by click from whatever called the command first
     text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     shown = f"{'#' * (len(path) + 1)} refute {' '.join(path)}\n\n```text\n{text}\n```\n"
     inner = command.list_commands(context) if isinstance(command, click.Group) else []

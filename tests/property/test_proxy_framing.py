@@ -8,7 +8,7 @@ import httptools
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from refute.injectors.proxy.decoding import Decoder
+from refute.injectors.decoding import Decoder
 from refute.injectors.proxy.framing import (
     Chunked,
     MalformedError,

@@ -14,7 +14,7 @@ from refute.intent.codes import CODES as INTENT_CODES
 SOURCE = Path(refute.__file__).parent
 CODE = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+")
 NO_CODES = {"UTF-8", "ZEBRA-7141"}
-CATALOGUES = {SOURCE / room / name for room in ("core", "intent") for name in ("codes.py", "training_codes.py")}
+CATALOGUES = {*SOURCE.rglob("*codes.py")}
 
 
 def codes_in_source():

@@ -12,9 +12,9 @@ from refute.learning.planner.choosers import CHOOSERS, InformationPerRisk
 from refute.learning.planner.information import Information, targets_of
 from refute.learning.planner.lineage import Lineage
 from refute.learning.planner.planner import BLOCK, Planner
-from refute.learning.planner.stopping import StoppingRule, unseen
 from refute.learning.propagation.learner import learner_of
 from refute.learning.propagation.space import Run, faults_of, read_spaces
+from refute.learning.stopping import StoppingRule, unseen
 from refute.learning.value import Prices
 
 KINDS = ("CE", "TO", "500", "502", "503")

@@ -137,7 +137,7 @@ def test_doctor_lists_what_is_live(tmp_path):
     assert doctor.live(journal) == [
         {
             "experiment": "e1", "handle": "a", "injector": "files", "rollback": "journalled", "fault": "disk.full", "state": "applied",
-            "pid": this_process().pid, "running": True, "since": 3.0, "target": "db",
+            "pid": this_process().pid, "running": True, "since": 3.0, "target": "db", "host": "",
         }
     ]  # fmt: skip
 

@@ -11,8 +11,9 @@ import pytest
 
 from refute.core.system import Component
 from refute.injectors import routes as module
-from refute.injectors.routes import Routes, url_of
+from refute.injectors.routes import Routes
 from refute.injectors.target import Target
+from refute.injectors.transports.over_httpx import url_of
 
 LIBRARIES = [httpx, httpx2]
 

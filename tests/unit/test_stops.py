@@ -36,11 +36,11 @@ BASELINE = [outcome("control", latency_s=0.1 * number) for number in range(1, 10
 
 def fired(condition, make, units=300, baseline=BASELINE, cohort=0.5):
     """Return how many units had ended when the condition fired, None where it never did."""
-    (stop,) = stops_of(intent(condition), cohort, baseline)
+    (stop,) = stops_of(intent(condition), baseline)
     rng, slots = random.Random(5), []
     for number in range(units):
         arm = "treatment" if rng.random() < cohort else "control"
-        slots.append(Slot(arm, "", outcome(arm, number, **make(arm, rng))))
+        slots.append(Slot(arm, "", outcome(arm, number, **make(arm, rng)), cohort))
         if stop.see(slots):
             return number + 1
     return None
@@ -64,7 +64,7 @@ def test_a_relative_latency_stop_does_not_fire_where_control_is_as_slow():
 
 def test_a_relative_stop_on_a_journey_without_baseline_cannot_be_watched():
     with pytest.raises(NoBaselineError, match=r"ask\.latency p99 worse by > 2 s"):
-        stops_of(intent("ask.latency p99 worse by > 2 s"), 0.5, BASELINE)
+        stops_of(intent("ask.latency p99 worse by > 2 s"), BASELINE)
 
 
 def test_a_cost_stop_reads_costs():
@@ -83,4 +83,4 @@ def test_a_cap_on_spend_reads_the_totals_of_the_run():
     spent["spend"] = 6.01
     breach = cap.see(slots)
     assert (breach.condition, breach.value, breach.bound) == ("spend > 6 USD", 6.01, 6.0)
-    assert stops_of(intent("spend > 6 USD"), 0.5, []) == []
+    assert stops_of(intent("spend > 6 USD"), []) == []

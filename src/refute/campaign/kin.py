@@ -27,6 +27,7 @@ def informed(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) 
     standing = standings[belief.id]
     if standing.claim.seen.units or standing.search is not None:
         return standing
+    # what is left of stale evidence stands in its confidence already
     return replace(standing, claim=replace(standing.claim, stated=prediction(intent, belief, standings).confidence))
 
 
@@ -40,11 +41,11 @@ def prediction(intent: Intent, belief: Belief, standings: Mapping[str, Standing]
     """
     stated = standings[belief.id].confidence if belief.id in standings else belief.confidence
     tested = [
-        Relative(_traits(intent, other), other.confidence, standings[other.id].confidence)
+        Relative(traits(intent, other), other.confidence, standings[other.id].confidence)
         for other in intent.beliefs.values()
-        if other.id != belief.id and standings[other.id].claim.seen.units
+        if other.id != belief.id and standings[other.id].tested
     ]
-    return predicted(_traits(intent, belief), stated, tested)
+    return predicted(traits(intent, belief), stated, tested)
 
 
 def reason(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> str | None:
@@ -63,12 +64,13 @@ def reach(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> 
     """Return the probability that the fault of a belief harms each journey; journeys that it cannot reach are left out."""
     passed_on = PassedOn()
     for other in intent.beliefs.values():
-        if standings[other.id].claim.seen.units:
+        if standings[other.id].tested:
             passed_on.see(other.when.target, 1 - standings[other.id].confidence)
     return predicted_journeys(intent.system, predicted_harm(intent.system, belief.when.target, passed_on))
 
 
-def _traits(intent: Intent, belief: Belief) -> Traits:
+def traits(intent: Intent, belief: Belief) -> Traits:
+    """Return what makes a belief a relative of others."""
     component = intent.system.components[belief.when.target]
     library = component.python.split(":", 1)[0] or component.endpoint.split("://", 1)[-1].split("/", 1)[0]
     return Traits(component.name, component.kind, library, belief.when.fault)

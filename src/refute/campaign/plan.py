@@ -14,8 +14,9 @@ from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
 from refute.core.units import Money, show_share
 from refute.experiment.design import Experiment, aim, new_id, together
+from refute.experiment.exposure import ramp_units, treated
 from refute.faults.catalogue import catalogue
-from refute.injectors.registry import choose
+from refute.injectors.registry import choose, struck_elsewhere
 from refute.intent.checks.safety import refused_in
 from refute.intent.magnitudes import shown_magnitude
 from refute.learning import Prices, cost_if_wrong, expected_spend, score, value
@@ -45,6 +46,9 @@ class Proposal:
         score: value per unit of risk: what the ranking goes by.
         reasons: why, in words.
         reach: predicted probability that the fault harms each journey that it can reach.
+        spoiled: units that it is expected to spoil.
+        propensity: probability with which it was chosen, once it was.
+        random: whether it was drawn at random.
     """
 
     beliefs: tuple[Belief, ...]
@@ -59,6 +63,9 @@ class Proposal:
     score: float
     reasons: tuple[str, ...]
     reach: Mapping[str, float]
+    spoiled: float
+    propensity: float = 1.0
+    random: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the Proposal of docs/reference/events.md."""
@@ -67,7 +74,8 @@ class Proposal:
             "magnitude": show_magnitude(self.arming), "share": self.arming.share, "value": self.value, "bits": dict(self.bits),
             "risk": self.risk, "risk_of": self.risk_of, "score": self.score, "units": self.units, "seconds": self.seconds,
             "probability_of_answer": max(one.p_held + one.p_refuted for one in self.answerable.values()),
-            "reasons": list(self.reasons), "propensity": 1.0, "reach": dict(self.reach),
+            "reasons": list(self.reasons), "reach": dict(self.reach),
+            "spoiled": self.spoiled, "propensity": self.propensity, "random": self.random,
         }  # fmt: skip
 
 
@@ -122,17 +130,19 @@ class Question:
 
     Attributes:
         environment: where it would run, "" where none is named.
-        seed: of the runs.
+        seed: of the run; None for the campaign's next one.
         again: propose what is already answered, too.
         risk_price: λ of the score V / (c₀ + λR).
         magnitude: to try where a threshold is sought, instead of the one that teaches most.
+        batch: so many experiments that differ, instead of all; None for all.
     """
 
     environment: str = ""
-    seed: int = 1
+    seed: int | None = None
     again: bool = False
     magnitude: float | None = None
     risk_price: float = Prices().risk
+    batch: int | None = None
 
 
 def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -> Plan:
@@ -158,12 +168,12 @@ def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -
 def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standing], question: Question) -> Problem | None:
     """Return why an experiment must not or need not run, before its worth is asked."""
     try:
-        arming = aim(intent, beliefs[0], question.seed)
-        hand = choose(arming)
+        arming = aim(intent, beliefs[0], question.seed or 0)
+        hand = None if struck_elsewhere(arming) else choose(arming)
     except RefuteError as error:
         return error.problems[0]
-    refused = refusals([RollbackNeedsGuardian(obstacle)], _Planned((Handle(hand.name, hand.rollback_kind, {}),)))
-    if refused:
+    handles = () if hand is None else (Handle(hand.name, hand.rollback_kind, {}),)  # another host's guardian is asked before the run
+    if refused := refusals([RollbackNeedsGuardian(obstacle)], _Planned(handles)):
         return refused[0][1]
     if question.environment:
         hazards = refused_in(intent, question.environment, catalogue())
@@ -190,17 +200,18 @@ def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
     reckoned = {belief.id: replace(asked[belief.id], standing=kin.informed(intent, belief, standings)) for belief in beliefs}
     bits = {belief.id: reckoned[belief.id].bits(treated[belief.id]) for belief in beliefs}
     worth = value((_cost(belief), bits[belief.id]) for belief in beliefs)
-    risk = max(_risk(intent, reckoned[belief.id], chances[belief.id]) for belief in beliefs)
+    spoiled = max(reckoned[belief.id].p_breach() * chances[belief.id].expected_units for belief in beliefs)
+    risk = expected_spend(1.0, spoiled, _allowed_units(intent))
     prices = Prices(risk=question.risk_price)
     budget = intent.blast_radius.error_budget
     if budget is not None and risk > budget.spend:
         seen = f"it is expected to spend {show_share(risk)} of the error budget; {show_share(budget.spend)} may be spent"
         return Refused(beliefs, "PLAN-BUDGET", seen)
     return Proposal(
-        beliefs, aim(intent, beliefs[0], question.seed, asked[beliefs[0].id].magnitude), units, units / intent.workload.rate_per_s,
+        beliefs, aim(intent, beliefs[0], question.seed or 0, asked[beliefs[0].id].magnitude), units, units / intent.workload.rate_per_s,
         bits, chances,
         worth, risk, "its own units" if budget is None else "the error budget", score(worth, risk, prices),
-        _reasons(intent, beliefs, standings, bits), kin.reach(intent, beliefs[0], standings),
+        _reasons(intent, beliefs, standings, bits), kin.reach(intent, beliefs[0], standings), spoiled,
     )  # fmt: skip
 
 
@@ -263,8 +274,7 @@ def eligible_units(intent: Intent, belief: Belief, units: int) -> int:
         share = journeys[belief.then.journey].share / sum(journey.share for journey in journeys.values())
     if belief.among == "faulted":
         share *= belief.when.share
-    cohort = 1.0 if belief.when.uncontrolled else intent.blast_radius.cohort
-    return round(units * cohort * share)
+    return round(units * share if belief.when.uncontrolled else treated(intent, units, share))
 
 
 def _chances(intent: Intent, belief: Belief, asked: _Asked, treated: int) -> Answerability:
@@ -282,11 +292,10 @@ def _cost(belief: Belief) -> float:
     return cost_if_wrong(belief.if_wrong.amount if isinstance(belief.if_wrong, Money) else belief.if_wrong)
 
 
-def _risk(intent: Intent, asked: _Asked, chance: Answerability) -> float:
-    """Return the expected share of the error budget spent; of the units of the blast radius where no budget is stated."""
+def _allowed_units(intent: Intent) -> float:
+    """Return how many units the error budget lets go wrong; those of the blast radius where no budget is stated."""
     budget, radius = intent.blast_radius.error_budget, intent.blast_radius
-    allowed = radius.units if budget is None else (1 - budget.objective) * intent.workload.rate_per_s * budget.window_s
-    return expected_spend(asked.p_breach(), chance.expected_units, allowed)
+    return radius.units if budget is None else (1 - budget.objective) * intent.workload.rate_per_s * budget.window_s
 
 
 def _too_small(intent: Intent, beliefs: tuple[Belief, ...], chances: Mapping[str, Answerability]) -> str:
@@ -298,8 +307,17 @@ def _too_small(intent: Intent, beliefs: tuple[Belief, ...], chances: Mapping[str
     if not needed:
         return "no number of units within reach would answer it"
     return (
-        f"too small to answer with {planned_units(intent)} units; the smallest that would do is about {round(min(needed))} (blast_radius)"
+        f"too small to answer with {planned_units(intent)} units{_on_the_way(intent)}; the smallest that would do is about "
+        f"{round(min(needed))} (blast_radius)"
     )
+
+
+def _on_the_way(intent: Intent) -> str:
+    """Say how many units a ramp takes before its last step, and that users count once; "" where neither is so."""
+    taken, by = round(ramp_units(intent, 1.0)), intent.blast_radius.audience.by
+    said = [f"of which the ramp takes about {taken}"] if taken else []
+    said += [f"of which one of each `{by}` counts"] if by else []
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _reasons(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], bits: Mapping[str, float]) -> tuple[str, ...]:
@@ -312,7 +330,10 @@ def _reasons(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
         reasons.append(f"{len(beliefs)} beliefs are tested in one run")
     if standing.search is not None and standing.search.tried:
         reasons.append(f"{len(standing.search.tried)} runs at other magnitudes so far: it {standing.search.sentence()}")
-    reasons.append({"untested": "never tested", "stale": "its evidence is stale"}.get(standing.state, f"last: {standing.state}"))
+    if standing.stale is not None:
+        reasons += standing.stale.reasons()
+    else:
+        reasons.append("never tested" if standing.state == "untested" else f"last: {standing.state}")
     if (kindred := kin.reason(intent, best, standings)) is not None:
         reasons.append(kindred)
     return tuple(reasons)

@@ -10,7 +10,6 @@ from typing import Any
 
 from refute.core.intent import Belief, Intent
 from refute.experiment.assess import Count, Look
-from refute.experiment.telling import Result
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import Magnitude
 from refute.intent.magnitudes import shown_magnitude
@@ -184,16 +183,15 @@ def search_of(intent: Intent, belief: Belief, bound: float, events: Iterable[Map
     return Search(belief, scale, within, most, tuple(Tried.of(event) for event in events if event.get("magnitude") is not None))
 
 
-def found(result: Result, search: Search | None, look: Look | None, seen: Seen) -> tuple[Search | None, dict[str, Any]]:
+def found(magnitude: float | None, search: Search | None, look: Look | None, seen: Seen) -> tuple[Search | None, dict[str, Any]]:
     """Return what is known of a threshold after a run, and what its `learned` event says of it; nothing where none is sought.
 
     Args:
-        result: of the run.
+        magnitude: that was tried, None where the fault has none.
         search: before it.
         look: its evidence; None where it is none.
         seen: its counts, as the claim takes them.
     """
-    magnitude = result.experiment.arming.magnitude
     if search is None or magnitude is None:
         return None, {}
     control = look.control if look is not None else Count()

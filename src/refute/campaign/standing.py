@@ -1,19 +1,39 @@
-"""Where each belief stands: its stated confidence, moved by the fresh evidence in the ledger."""
+"""Where each belief stands: its stated confidence, moved by the evidence in the ledger as far as that is fresh."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from refute.campaign.search import Search, search_of
+from refute.campaign.freshness import Aging, Stale, aging_of
+from refute.campaign.search import Search, Tried, search_of
 from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
 from refute.experiment.assess import Look
 from refute.intent import fingerprint
-from refute.learning import Claim, Counts, Seen, combined, relative_counts
+from refute.learning import Claim, Counts, Seen, combined, mixed, relative_counts
+
+_CERTAIN = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one run said, and how much of it still holds.
+
+    Attributes:
+        seen: its counts.
+        tried: the same at its magnitude, where a threshold is sought.
+        freshness: δ, the probability that nothing relevant has changed since.
+    """
+
+    seen: Seen
+    tried: Tried | None = None
+    freshness: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +42,32 @@ class Standing:
 
     Attributes:
         belief: as stated.
-        claim: its confidence and what all fresh runs together say of it.
-        runs: what each fresh run saw.
-        verdict: of the last run that counted, or "".
+        claim: its confidence and what the fresh runs together say of it; evidence that is less fresh has moved what it starts from.
+        verdict: of the last fresh run that counted, or "".
         experiment: that run's id, or "".
-        stale: whether evidence exists that no longer counts, because something it depends on has changed.
+        stale: why evidence no longer counts in full; None where there is none like that, or fresh evidence has taken its place.
         marks: hash of everything that the belief depends on, by name.
-        search: of its threshold; None where the belief is about one magnitude.
+        pieces: what each run said, fresh or not.
+        search: of its threshold, from fresh runs; None where the belief is about one magnitude.
+        sure: probability that a threshold is as believed; None where none is sought.
     """
 
     belief: Belief
     claim: Claim
     verdict: str = ""
     experiment: str = ""
-    stale: bool = False
+    stale: Stale | None = None
     marks: Mapping[str, str] = field(default_factory=dict)
-    runs: tuple[Seen, ...] = ()
+    pieces: tuple[Piece, ...] = ()
     search: Search | None = None
+    sure: float | None = None
 
     @property
     def confidence(self) -> float:
         """Probability that the belief is true, now."""
-        return self.claim.confidence if self.search is None else self.search.confidence
+        if self.search is None:
+            return self.claim.confidence
+        return self.search.confidence if self.sure is None else self.sure
 
     @property
     def state(self) -> str:
@@ -56,6 +80,11 @@ class Standing:
         if self.search is not None:
             return self.search.settled
         return self.verdict in {"held", "refuted"}
+
+    @property
+    def tested(self) -> bool:
+        """Whether any evidence still counts, be it in part."""
+        return any(piece.freshness > 0.0 for piece in self.pieces) or bool(self.claim.seen.units)
 
     def learned_from(self, look: Look, draw: str) -> tuple[Claim, Seen]:
         """Return the claim after a run, and what that run saw.
@@ -70,7 +99,17 @@ class Standing:
         if self.belief.then.relative and not look.absolute:
             bound, treatment = relative_counts(treatment, Counts(look.control.breaches, look.control.n), look.bound)
         seen = Seen(bound, treatment, draw)
-        return _claim(self.belief, (*self.runs, seen), bound), seen
+        return _claim(self.belief, (*self.pieces, Piece(seen)), bound), seen
+
+    def sure_after(self, search: Search | None) -> float:
+        """Return the confidence in a threshold after one more run.
+
+        Args:
+            search: with that run as its last, from fresh ones.
+        """
+        assert search is not None
+        old = tuple(piece for piece in self.pieces if piece.freshness < 1.0)
+        return _sure(search, (*old, *(Piece(Seen(search.bound, one.treatment, one.draw), one) for one in search.tried)))
 
 
 def draw_of(intent: Intent, seed: int) -> str:
@@ -87,31 +126,86 @@ def draw_of(intent: Intent, seed: int) -> str:
     return hashlib.sha256(json.dumps([seed, journeys, cases], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def standings(intent: Intent, events: Iterable[Mapping[str, Any]], environment: str) -> dict[str, Standing]:
+def standings(intent: Intent, events: Iterable[Mapping[str, Any]], environment: str, now: float | None = None) -> dict[str, Standing]:
     """Return where each belief stands.
 
     Args:
         intent: validated.
         events: `learned` events of the ledger, oldest first.
         environment: only evidence from here counts.
+        now: seconds since the epoch; the present where None.
     """
     counted = [event for event in events if event.get("counted") and event.get("environment", "") == environment]
+    aging = aging_of(counted, time.time() if now is None else now)
     by_belief = {name: [event for event in counted if event["belief"] == name] for name in intent.beliefs}
-    return {belief.id: _standing(intent, belief, by_belief[belief.id]) for belief in intent.beliefs.values()}
+    found: dict[str, Standing] = {}
+    for belief in intent.beliefs.values():
+        _stand(intent, belief, by_belief, aging, found)
+    return {name: found[name] for name in intent.beliefs}
 
 
-def _standing(intent: Intent, belief: Belief, learned: list[Mapping[str, Any]]) -> Standing:
+def _stand(
+    intent: Intent, belief: Belief, by_belief: Mapping[str, list[Mapping[str, Any]]], aging: Aging, found: dict[str, Standing]
+) -> None:
+    """Add where a belief stands, after those that it rests on; beliefs that rest on each other take the first as it is written."""
+    if belief.id in found:
+        return
+    found[belief.id] = Standing(belief, _claim(belief, (), measure(belief.then, intent.indicators).bound))
+    for name in belief.depends_on:
+        if name in intent.beliefs:
+            _stand(intent, intent.beliefs[name], by_belief, aging, found)
     marks = fingerprint(intent, belief)
-    fresh = [event for event in learned if event.get("marks") == marks]
+    for name in belief.depends_on:
+        if name in intent.beliefs and f"belief:{name}" in marks and found[name].verdict == "refuted":
+            marks[f"belief:{name}"] = hashlib.sha256(f"{marks[f'belief:{name}']} refuted".encode()).hexdigest()
+    found[belief.id] = _standing(intent, belief, by_belief[belief.id], marks, aging)
+
+
+def _standing(intent: Intent, belief: Belief, learned: list[Mapping[str, Any]], marks: dict[str, str], aging: Aging) -> Standing:
+    aged = [(event, *aging.of(event, marks)) for event in learned]
+    fresh = [event for event, _, stale in aged if stale is None]
     last = fresh[-1] if fresh else {}
-    runs = tuple(Seen(event["bound"], Counts(event["breaches"], event["n"]), event.get("draw") or event["experiment"]) for event in fresh)
+    pieces = tuple(_piece(event, freshness) for event, freshness, _ in aged if freshness > 0.0)
     bound = measure(belief.then, intent.indicators).bound
-    search = search_of(intent, belief, runs[-1].bound if runs else bound, fresh)
-    claim = _claim(belief, () if search else runs, bound)
-    return Standing(belief, claim, last.get("verdict", ""), last.get("experiment", ""), len(fresh) < len(learned), marks, runs, search)
+    search = search_of(intent, belief, fresh[-1]["bound"] if fresh else bound, fresh)
+    stale = None if fresh or not aged else aged[-1][2]
+    claim = _claim(belief, () if search else pieces, bound)
+    sure = None if search is None else _sure(search, pieces)
+    return Standing(belief, claim, last.get("verdict", ""), last.get("experiment", ""), stale, marks, pieces, search, sure)
 
 
-def _claim(belief: Belief, runs: tuple[Seen, ...], bound: float) -> Claim:
-    """Return a belief's claim with what all runs saw; at `bound` where none saw anything."""
-    together = combined(runs)
+def _piece(event: Mapping[str, Any], freshness: float) -> Piece:
+    seen = Seen(event["bound"], Counts(event["breaches"], event["n"]), event.get("draw") or event["experiment"])
+    return Piece(seen, Tried.of(event) if event.get("magnitude") is not None else None, freshness)
+
+
+def _claim(belief: Belief, pieces: Sequence[Piece], bound: float) -> Claim:
+    """Return a belief's claim with what fresh runs saw, from a start that makes its confidence what all runs together make it."""
+    fresh = _pooled(belief, [piece for piece in pieces if piece.freshness >= 1.0], bound)
+    if all(piece.freshness >= 1.0 for piece in pieces):
+        return fresh
+    confidence = mixed(
+        belief.confidence, [piece.freshness for piece in pieces],
+        lambda places: _pooled(belief, [pieces[place] for place in places], bound).confidence,
+    )  # fmt: skip
+    log_odds = _log_odds(confidence) - fresh.log_odds + _log_odds(belief.confidence)
+    return replace(fresh, stated=min(1 - _CERTAIN, max(_CERTAIN, 1 / (1 + math.exp(-max(-30.0, min(30.0, log_odds)))))))
+
+
+def _pooled(belief: Belief, pieces: Sequence[Piece], bound: float) -> Claim:
+    """Return a belief's claim with what runs saw, as if nothing had changed since; at `bound` where none saw anything."""
+    together = combined(piece.seen for piece in pieces)
     return Claim(belief.confidence, bound) if together is None else Claim(belief.confidence, *together)
+
+
+def _sure(search: Search, pieces: Sequence[Piece]) -> float:
+    """Return the confidence in a threshold from runs of different freshness."""
+    kept = [piece for piece in pieces if piece.tried is not None]
+    return mixed(
+        replace(search, tried=()).confidence, [piece.freshness for piece in kept],
+        lambda places: replace(search, tried=tuple(one for place in places if (one := kept[place].tried) is not None)).confidence,
+    )  # fmt: skip
+
+
+def _log_odds(p: float) -> float:
+    return math.log(p) - math.log1p(-p)

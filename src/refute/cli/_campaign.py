@@ -23,6 +23,14 @@ from refute.safety.journal import Journal
 FOLDER = ".refute"
 
 
+risk_price_option = click.option(
+    "--risk-price",
+    "--lambda",
+    "risk_price",
+    type=click.FloatRange(0),
+    default=None,
+    help="λ of the score: what spending the whole error budget costs; 10 where not stated.",
+)
 by_option = click.option("--by", default="", metavar="PRINCIPAL", help="You, as an environment's `signers` file names you.")
 
 
@@ -75,8 +83,14 @@ def tightened(intent: Intent, environment: str) -> Intent:
     if environment and environment not in intent.environments:
         known = ", ".join(intent.environments) or "none is stated"
         raise refuse("ENVIRONMENT-UNKNOWN", "the intent has no such environment", seen=environment, allowed=known)
-    radius = intent.environments[environment].blast_radius if environment else None
-    return intent if radius is None else replace(intent, blast_radius=radius)
+    if not environment:
+        return intent
+    about = intent.environments[environment]
+    return replace(
+        intent,
+        blast_radius=intent.blast_radius if about.blast_radius is None else about.blast_radius,
+        stop_when=intent.stop_when if about.stop_when is None else about.stop_when,
+    )
 
 
 def _nobody(_event: Event) -> None:

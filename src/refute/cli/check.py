@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from refute.campaign import standings
+from refute.cli._campaign import FOLDER
 from refute.cli._intent import intent_argument, tell_problems
 from refute.core.errors import RefuteError
 from refute.core.intent import Belief, Intent
@@ -16,9 +19,11 @@ from refute.core.units import show_share
 from refute.experiment.design import aim
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import Fault
-from refute.injectors.registry import choose
+from refute.injectors.registry import choose, struck_elsewhere
 from refute.intent import load
 from refute.intent.magnitudes import shown_magnitude
+from refute.ledger import Ledger
+from refute.safety.far import mechanism
 
 _COLUMNS = ("belief", "claim", "fault → target", "criterion", "confidence", "what hangs on it")
 
@@ -39,13 +44,28 @@ def check(context: click.Context, file: Path, imports: bool, as_json: bool) -> N
     except RefuteError as error:
         tell_problems(error, file, as_json=as_json)
         context.exit(error.exit_code)
+    stale = _stale(intent)
     if as_json:
-        click.echo(json.dumps(_summary(intent, file, faults), ensure_ascii=False))
-    elif _on_terminal():
+        click.echo(json.dumps(_summary(intent, file, faults) | {"stale": stale}, ensure_ascii=False))
+        return
+    if _on_terminal():
         _print_table(intent, faults)
     else:
         for line in _lines(intent, faults):
             click.echo(line)
+    for name, reasons in stale.items():
+        click.echo(f"{name} is open again: {'; '.join(reasons)}")
+
+
+def _stale(intent: Intent) -> dict[str, list[str]]:
+    """Return why beliefs that were answered are open again, by id; nothing where no ledger is there, or it cannot be read."""
+    path = intent.folder / FOLDER / "ledger.db"
+    if not path.is_file():
+        return {}
+    with contextlib.suppress(RefuteError), Ledger.open(path, create=False) as ledger:
+        now = standings(intent, (kept.record for kept in ledger.events(kinds=["learned"])), "")
+        return {name: list(one.stale.reasons()) for name, one in now.items() if one.stale is not None}
+    return {}
 
 
 def _on_terminal() -> bool:
@@ -88,14 +108,19 @@ def _cells(belief: Belief, faults: Mapping[str, Fault]) -> tuple[str, ...]:
     return belief.id, belief.claim, fault, belief.then.text, show_share(belief.confidence), hangs
 
 
+def _host_name(intent: Intent, belief: Belief) -> str:
+    return intent.system.components[belief.when.target].place.host or "this host"
+
+
 def _host(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> str:
-    """Say how this host would carry out a fault of a whole component, or what it lacks for it; "" for any other fault."""
+    """Say how its host would carry out a fault of a whole component, or what it lacks for it; "" for any other fault."""
     if not faults[belief.when.fault].whole:
         return ""
     try:
-        return f"{belief.when.fault} by {choose(aim(intent, belief, 0)).name}"
+        arming = aim(intent, belief, 0)
+        return f"{belief.when.fault} by {mechanism(arming) if struck_elsewhere(arming) else choose(arming).name}"
     except RefuteError as error:
-        return f"cannot: {error.problems[0].seen}"
+        return f"cannot: {error.problems[0].seen or error.problems[0].what}"
 
 
 def _head(intent: Intent) -> str:
@@ -113,7 +138,7 @@ def _lines(intent: Intent, faults: Mapping[str, Fault]) -> Iterator[str]:
         yield f"  when {fault}, then {criterion}; confidence {confidence}"
         yield f"  decides: {hangs}"
         if host := _host(intent, belief, faults):
-            yield f"  on this host: {host}"
+            yield f"  on {_host_name(intent, belief)}: {host}"
 
 
 def _print_table(intent: Intent, faults: Mapping[str, Fault]) -> None:
@@ -127,4 +152,4 @@ def _print_table(intent: Intent, faults: Mapping[str, Fault]) -> None:
     Console().print(table)
     for belief in intent.beliefs.values():
         if host := _host(intent, belief, faults):
-            click.echo(f"{belief.id} on this host: {host}")
+            click.echo(f"{belief.id} on {_host_name(intent, belief)}: {host}")

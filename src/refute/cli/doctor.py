@@ -17,6 +17,7 @@ from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, EXIT_USAGE, Re
 from refute.injectors.registry import injectors
 from refute.ledger import DEFAULT_PATH, Ledger
 from refute.safety import doctor as safety
+from refute.safety.far import ask_there
 from refute.safety.journal import Journal
 from refute.safety.state import probe
 from refute.safety.summon import obstacle
@@ -44,13 +45,17 @@ class Check:
 
 @click.command()
 @click.option("--ledger", "path", type=click.Path(path_type=Path), default=DEFAULT_PATH, show_default=True, help="The ledger's file.")
+@click.option("--guardian", "address", metavar="URL", help="Ask the guardian of another host, tls://HOST:PORT, instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def doctor(path: Path, as_json: bool) -> None:
+def doctor(path: Path, address: str | None, as_json: bool) -> None:
     """Say what is live and what is missing. Exits 5 where a fault has nobody who looks after it, 2 where something is missing."""
-    journal = Journal()
-    checks = [*_packages(), _ledger(path), _guarded("journal", lambda: f"{probe(journal.directory)} can be written")]
-    live, damaged = _live(journal)
-    guardian = safety.guardian(journal)
+    if address is not None:
+        seen = ask_there(address, "look")
+        checks, live, damaged, guardian = [], seen["live"], seen["damaged"], seen["guardian"]
+    else:
+        journal = Journal()
+        checks = [*_packages(), _ledger(path), _guarded("journal", lambda: f"{probe(journal.directory)} can be written")]
+        (live, damaged), guardian = _live(journal), safety.guardian(journal)
     checks.append(_guardian(guardian))
     if as_json:
         click.echo(json.dumps({"checks": [asdict(check) for check in checks], "damaged": damaged, "live": live, "guardian": guardian}))
@@ -117,7 +122,9 @@ def _guardian(found: dict[str, Any] | None) -> Check:
 
 def _live(journal: Journal) -> tuple[list[dict[str, Any]], list[str]]:
     try:
-        return safety.live(journal), [str(path) for path in journal.damaged()]
+        said = safety.elsewhere(journal)
+        live = [fault | ({"said": said[fault["handle"]]} if fault["handle"] in said else {}) for fault in safety.live(journal)]
+        return live, [str(path) for path in journal.damaged()]
     except RefuteError:
         return [], []
 
@@ -133,6 +140,9 @@ def _show(checks: list[Check], live: list[dict[str, Any]], damaged: list[str]) -
     for fault in live:
         runner = f"its runner, process {fault['pid']}, lives" if fault["running"] else f"its runner, process {fault['pid']}, is gone"
         then = "refute abort" if fault["running"] else "refute recover"
-        click.echo(f"live: {fault['fault'] or fault['injector']} on {fault['target'] or '?'}, {fault['state']}; {runner}; next: {then}")
+        said = f"; {fault['said']}" if "said" in fault else ""
+        click.echo(
+            f"live: {fault['fault'] or fault['injector']} on {fault['target'] or '?'}, {fault['state']}; {runner}{said}; next: {then}"
+        )
     if not live:
         click.echo("nothing is live")

@@ -10,7 +10,7 @@ from refute.core.lease import Lease
 from refute.core.system import Component
 
 Draw = Literal["call", "attempt", "burst", "conversation", "user"]
-RollbackKind = Literal["expiring", "journalled"]
+RollbackKind = Literal["expiring", "journalled", "elsewhere"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class Handle:
 
     Attributes:
         injector: entry-point name of the injector that made it.
-        rollback: `expiring` (ends with the lease) or `journalled` (any fresh process can undo it from here).
+        rollback: `expiring` (ends with the lease), `journalled` (any fresh process of this host can undo it from here) or
+            `elsewhere` (the guardian of another host can, and says whether it has).
         data: whatever the injector needs, JSON only.
         id: unique.
     """
@@ -122,6 +123,16 @@ class Landing:
         )
 
 
+def permitted(handle: Handle, lease: Lease) -> None:
+    """Make sure that whatever applies a handle may, also where its injector would not ask.
+
+    Raises:
+        RefuteError: its component is off limits (`BLAST-NEVER`).
+    """
+    if "arming" in handle.data:
+        lease.permits(Component.from_json(handle.data["arming"]["component"]), whole=handle.rollback == "journalled")
+
+
 class Injector(Protocol):
     """A pair of hands: applies one kind of fault and takes it away again. Found by entry point `refute.injectors`."""
 
@@ -137,7 +148,7 @@ class Injector(Protocol):
         ...
 
     def apply(self, handle: Handle, lease: Lease) -> None:
-        """Apply the fault, for no longer than the lease."""
+        """Apply the fault, for no longer than the lease, and only to what it permits (`Lease.permits`)."""
         ...
 
     def landed(self, handle: Handle) -> Landing:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from refute.core.guardian_codes import GUARDIAN_CODES
+from refute.core.planning_codes import PLANNING_CODES
 from refute.core.training_codes import TRAINING_CODES
 
 CODES: dict[str, tuple[str, str, str]] = {
+    **GUARDIAN_CODES,
+    **PLANNING_CODES,
     "FILE-EXISTS": (
         "A file is there already",
         "`refute init` writes a new file; what somebody wrote is never overwritten.",
@@ -143,32 +147,6 @@ CODES: dict[str, tuple[str, str, str]] = {
             "guardian that outlives the runner and does so; the message says why there is none."
         ),
         "Mend what the message names (`refute doctor` shows the guardian), or use a fault that ends with its lease.",
-    ),
-    "GUARDIAN-INJECTOR": (
-        "The guardian does not know an injector",
-        "The guardian was started from an installation that lacks the injector which this run wants to use. Nothing was applied.",
-        "Wait until the guardian has ended (seconds after its last run), or install the package where it was started.",
-    ),
-    "GUARDIAN-LOST": (
-        "The guardian died",
-        (
-            "The process that applies and removes lasting faults ended in the middle of a run. Whoever takes over, its understudy or a "
-            "new guardian, removes what was live; the run is void."
-        ),
-        "See `refute doctor` for what is live, and the file `log` in the guardian's directory for why it ended.",
-    ),
-    "GUARDIAN-START": (
-        "There is no guardian",
-        (
-            "Faults in processes, networks and files are applied and removed by a process of its own, which could not be started or "
-            "does not answer. Nothing was applied."
-        ),
-        "Follow the message; `refute doctor` shows the guardian, and its directory holds a log.",
-    ),
-    "GUARDIAN-VERSION": (
-        "A guardian of another version",
-        "The guardian that is live was started by another version of Refute, and the two may not understand each other.",
-        "Wait until its last run has ended; it then goes by itself within seconds.",
     ),
     "HOST-REFUSED": (
         "The host does not let the fault be",
@@ -328,26 +306,6 @@ CODES: dict[str, tuple[str, str, str]] = {
         "The environment variable holds something that is no web address. It is not shown, for it may be a secret.",
         "Set it to the webhook's URL.",
     ),
-    "PLAN-ANSWERED": (
-        "Already answered",
-        "Fresh evidence answers this belief, and nothing that it depends on has changed since.",
-        "Test it all the same with `--again`.",
-    ),
-    "PLAN-BUDGET": (
-        "It would cost too much of the error budget",
-        "The experiment is expected to spend more of the error budget than `blast_radius.error_budget.spend` allows.",
-        "Make the share, the cohort or the units smaller, or allow more if the budget's owner agrees.",
-    ),
-    "PLAN-UNANSWERABLE": (
-        "Too small to answer",
-        "Within this blast radius a verdict either way is less likely than not, so the risk would buy nothing.",
-        "Allow more units or a larger cohort; the message names the smallest that would do.",
-    ),
-    "PLAN-WORTHLESS": (
-        "Nothing to learn",
-        "The answer is as good as known: whatever came out would hardly move the confidence.",
-        "Spend the risk on another belief; `refute plan` ranks them.",
-    ),
     "PROGRAM-START": (
         "The command could not be started",
         "The command after -- does not exist or may not be run.",
@@ -411,6 +369,14 @@ CODES: dict[str, tuple[str, str, str]] = {
         "No such run",
         "The ledger has no run of that id.",
         "Name one of those in the message, or `last`.",
+    ),
+    "RUN-SHARED": (
+        "Another run harms the same",
+        (
+            "The target, or something that calls it, is also harmed by a live run on another system: each would take the other's harm "
+            "for its own."
+        ),
+        "Wait for that run, or stop it: `refute abort`.",
     ),
     "RUN-CONCURRENT": (
         "Another run on this system is live",

@@ -9,9 +9,11 @@ from typing import Any, Literal, Protocol
 EventKind = Literal[
     "intent",  # a validated intent file: {digest, path, system, intent}
     "plan",  # {proposals: [...], refusals: [...]}
+    "campaign",  # one with a budget begins, goes on, waits, or ends: what it may spend, and why
     "experiment",  # what is about to run, and what it will cost
     "forecast",  # locked before anything is applied
     "phase",  # {experiment, phase: check | baseline | inject | recover, units, seconds}
+    "ramp",  # more units see the fault from now on, or why not
     "progress",  # a few times a second: counts by arm, evidence so far
     "outcomes",  # batches of units
     "evidence_point",  # one look at the evidence, for plots

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from refute.core.arming import Draw
+from refute.core.audience import Audience
 from refute.core.criterion import Criterion
 from refute.core.system import Component, Hazard
 from refute.core.training import Training
 from refute.core.units import Money
 from refute.core.windows import Freeze, Window
+from refute.core.zone import Zone
 
 Stake = Literal["low", "medium", "high", "severe"]
 IndicatorKind = Literal["ratio", "latency", "score", "cost", "metric"]
@@ -170,6 +172,8 @@ class BlastRadius:
         never: components that no fault may touch.
         hosts: hosts to which load may be sent.
         error_budget: objective in (0, 1), window in seconds and share that may be spent; None where not stated.
+        ramp: smaller shares than the cohort, rising, that come before it; each lasts until it is seen to do no more harm than it may.
+        audience: which units may see a fault, and whose stay together.
     """
 
     cohort: float = 0.5
@@ -178,6 +182,8 @@ class BlastRadius:
     never: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "::1"})
     error_budget: ErrorBudget | None = None
+    ramp: tuple[float, ...] = ()
+    audience: Audience = field(default_factory=Audience)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +246,7 @@ class Environment:
         approvals: whose yes is needed, None for nobody's.
         windows: hours in which experiments may run; empty for any.
         freezes: days on which none may.
+        stop_when: the stop conditions here, tightened already; None where they are those of the intent.
     """
 
     name: str
@@ -248,6 +255,7 @@ class Environment:
     approvals: Approvals | None = None
     windows: tuple[Window, ...] = ()
     freezes: tuple[Freeze, ...] = ()
+    stop_when: tuple[Criterion, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,3 +298,9 @@ class Intent:
     def folder(self) -> Path:
         """Folder of the intent file."""
         return self.path.parent
+
+
+def off_limits(intent: Intent) -> Zone:
+    """Return what no fault may touch: what `never` names, with where it is found."""
+    components = intent.system.components
+    return Zone(tuple(components[name] for name in sorted(intent.blast_radius.never) if name in components))

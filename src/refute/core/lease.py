@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from refute.core.clock import lease_now_s
 from refute.core.errors import refuse
+from refute.core.system import Component
+from refute.core.zone import NOWHERE, Zone, keep_out
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,6 +26,7 @@ class Lease:
     Args:
         ttl_s: seconds until it expires, over 0 and at most `MAX_TTL_S`.
         now_s: clock, injected by tests.
+        zone: what it does not permit to touch.
 
     Attributes:
         granted_s: when it began, on `now_s`.
@@ -36,16 +39,29 @@ class Lease:
         RefuteError: the duration is out of range (`LEASE-TTL`).
     """
 
-    __slots__ = ("_revoked", "deadline_s", "granted_s", "now_s", "over", "root")
+    __slots__ = ("_revoked", "deadline_s", "granted_s", "now_s", "over", "root", "zone")
 
-    def __init__(self, ttl_s: float, now_s: Callable[[], float] = lease_now_s) -> None:
+    def __init__(self, ttl_s: float, now_s: Callable[[], float] = lease_now_s, zone: Zone = NOWHERE) -> None:
         """Start the lease now."""
+        self.zone = zone
         self.now_s = now_s
         self.root: Lease = self
         self.over = False
         self._revoked = threading.Event()
         self.granted_s = now_s()
         self.deadline_s = self.granted_s + _checked_ttl(ttl_s)
+
+    def permits(self, component: Component, *, whole: bool = False) -> None:
+        """Make sure that a fault of a component is within the permission: every injector asks before it applies one.
+
+        Args:
+            component: the target.
+            whole: whether it is struck as a whole, or in single calls.
+
+        Raises:
+            RefuteError: it is off limits, under this or another name (`BLAST-NEVER`).
+        """
+        keep_out(component, self.root.zone, whole=whole)
 
     def lasts(self) -> bool:
         """Say whether it is neither revoked nor expired."""

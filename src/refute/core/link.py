@@ -4,7 +4,7 @@ The authority (a run) asks, the agent (whatever injects) answers by `id`; the ag
 
 | asked | answered |
 | --- | --- |
-| `arm` {handles, ttl_s} | {ok} |
+| `arm` {handles, ttl_s, off_limits: components that must not be touched} | {ok} |
 | `renew` {ttl_s} | {ok, landings} |
 | `disarm` {} | {ok, landings, verified} |
 | anything else | what the agent's own handlers return |

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from refute.core.context import Arm
+from refute.core.audience import Side
 
 OUTCOME_VERSION = 1
 SPEND = "spend"
@@ -18,8 +18,8 @@ class Outcome:
 
     Attributes:
         unit: key, `case/occurrence[/session]`; one outcome a key.
-        cluster: what repeats share: the case's id, or the conversation's.
-        arm: `treatment` or `control`.
+        cluster: what repeats share: the case's id, the conversation's, or a pseudonym of the user by whom cohorts are drawn.
+        arm: `treatment`, `control`, or `outside` where the blast radius keeps the unit out of both.
         journey: user journey, "" where there is none.
         index: position in the order of intended start, from 0, over the phase.
         start_s: intended start, seconds from the phase's start.
@@ -34,7 +34,7 @@ class Outcome:
 
     unit: str
     cluster: str
-    arm: Arm
+    arm: Side
     journey: str
     index: int
     start_s: float
@@ -64,8 +64,14 @@ class Slot:
         arm: its cohort, known before it starts.
         journey: user journey, or "".
         outcome: None while it is under way.
+        share: probability with which it was put into treatment, in [0, 1].
+        subject: pseudonym of the user whose units share an arm; "" where the unit stands for itself.
+        step: of a ramp, from 0.
     """
 
-    arm: Arm
+    arm: Side
     journey: str
     outcome: Outcome | None
+    share: float = 0.5
+    subject: str = ""
+    step: int = 0

@@ -20,7 +20,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a component is found on this host, for faults that strike it as a whole.
+    """Where a component is found, for faults that strike it as a whole: on this host, or on one that has a guardian of its own.
 
     Attributes:
         pidfile: absolute path of the file in which its process keeps its process id, or "".
@@ -28,6 +28,9 @@ class Place:
         port: TCP port at which it listens, 0 where it is not stated.
         netns: named network namespace that it runs in, "" for the host's own.
         directory: absolute path of the directory that it writes to, or "".
+        host: name of the host that all this is about, "" for this one.
+        guardian: `tls://HOST:PORT` at which that host's guardian is reached, or "".
+        exposed: whether its port is reached from other hosts, so that faults of it strike what arrives at any interface.
     """
 
     pidfile: str = ""
@@ -35,6 +38,9 @@ class Place:
     port: int = 0
     netns: str = ""
     directory: str = ""
+    host: str = ""
+    guardian: str = ""
+    exposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class Component:
         python: `module:function` that is called to reach it, or "".
         place: where it is found on this host.
         via: name of the injector that stands on the way to it (`proxy`), or "" for whichever can reach it.
+        version: of what runs there, as stated; `env:NAME` where an environment variable holds it; "" where nobody states it.
     """
 
     name: str
@@ -58,23 +65,26 @@ class Component:
     python: str = ""
     place: Place = Place()
     via: str = ""
+    version: str = ""
 
     @property
     def port(self) -> int:
-        """The TCP port at which it listens: as stated, or its endpoint's on loopback or in its namespace; 0 where there is none."""
-        parts = urlsplit(self.endpoint)
-        if self.place.port or (parts.hostname not in _LOOPBACK and not self.place.netns):
-            return self.place.port
+        """The TCP port at which it listens: as stated, or its endpoint's on loopback, in its namespace or on its host; 0 for none."""
+        parts, place = urlsplit(self.endpoint), self.place
+        if place.port or not (parts.hostname in _LOOPBACK or place.netns or place.host or place.exposed):
+            return place.port
         return parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
         place = {name: value for name, value in asdict(self.place).items() if value}
         made = {"name": self.name, "kind": self.kind, "calls": list(self.calls), "endpoint": self.endpoint, "python": self.python}
-        return made | ({"place": place} if place else {}) | ({"via": self.via} if self.via else {})
+        more = {"place": place, "via": self.via, "version": self.version}
+        return made | {name: value for name, value in more.items() if value}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Component:
         """Return the component that `to_json` wrote."""
         place = Place(**data.get("place", {}))
-        return cls(data["name"], data["kind"], tuple(data["calls"]), data["endpoint"], data["python"], place, data.get("via", ""))
+        where = data["endpoint"], data["python"]
+        return cls(data["name"], data["kind"], tuple(data["calls"]), *where, place, data.get("via", ""), data.get("version", ""))

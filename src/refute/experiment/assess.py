@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from refute.core.context import Arm
 from refute.core.feed import Begun, Feed, Settled
 from refute.core.intent import Belief
 from refute.core.measure import Measure, measure
-from refute.core.outcome import Outcome
+from refute.core.outcome import Outcome, Slot
 from refute.core.units import show_share
 from refute.experiment.design import Experiment
 from refute.experiment.tape import Tape
@@ -176,11 +177,11 @@ class Assessor:
         self._control = baseline if experiment.uncontrolled else None
         self._through = {"", *journeys_through(experiment.intent.system, arming.component.name)}
         self._target = arming.component.name
-        self._cohort = arming.cohort
         self._among_faulted = belief.among == "faulted"
         self._measure = one
         self._test = test_of(one, alpha)
-        self._feed = Feed(one, control=one.relative, eligible=self._counts)
+        self._step = experiment.evidence_step
+        self._feed = Feed(one, control=one.relative, eligible=self._counts, step=self._step)
         self._watch: RatioWatch | MeanWatch | RelativeWatch = self._test.watch()
         rate = baseline.breaches / baseline.n if baseline.n else None
         self._last = Look(bound=one.bound, threshold=self._test.threshold, baseline_rate=rate, absolute=not one.relative)
@@ -191,13 +192,13 @@ class Assessor:
             return self._last
         for step in self._feed.read(tape.slots()):
             self._read(step)
-        ended = [outcome for outcome in tape.outcomes if self._measure.covers(outcome.journey) and self._counts(outcome)]
-        treatment = self._count([outcome for outcome in ended if outcome.arm == "treatment"])
+        ended = self._known(tape, "treatment")
+        treatment = self._count(ended)
         evidence = self._watch.evidence
         self._last = replace(
             self._with_control(tape), treatment=treatment, log_hold=evidence.log_hold, log_refute=evidence.log_refute,
             futile=isinstance(self._test, RatioTest) and self._out_of_reach(tape, treatment),
-            cases=len({outcome.cluster for outcome in ended if outcome.arm == "treatment"}),
+            cases=len({outcome.cluster for outcome in ended}),
         )  # fmt: skip
         return self._last
 
@@ -214,9 +215,9 @@ class Assessor:
         if self._control is not None:
             meets = p_meets(self._control.breaches, self._control.n, self._measure.bound)
             return replace(self._last, control=self._control, control_meets=meets)
-        mine = [outcome for outcome in tape.outcomes if outcome.arm == "control" and self._measure.covers(outcome.journey)]
-        control = self._count([outcome for outcome in mine if self._counts(outcome)])
-        late = sum(1 for outcome in tape.overdue() if outcome.arm == "control" and self._measure.covers(outcome.journey))
+        control = self._count(self._known(tape, "control"))
+        overdue = [one for one in tape.overdue() if one.arm == "control" and self._measure.covers(one.journey)]
+        late = sum(not one.cluster for one in overdue) + len({one.cluster for one in overdue if one.cluster})
         meets = 1.0 if self._measure.relative else p_meets(control.breaches + late, control.n + late, self._measure.bound)
         return replace(self._last, control=control, control_meets=meets)
 
@@ -224,7 +225,7 @@ class Assessor:
         watch = self._watch
         if isinstance(step, Begun):
             if isinstance(watch, RelativeWatch):
-                watch.begin(treatment=step.treatment, share=self._cohort)
+                watch.begin(treatment=step.treatment, share=step.share)
             else:
                 watch.see(step.place, None)
         elif step.breach is None:
@@ -234,7 +235,9 @@ class Assessor:
 
     def _out_of_reach(self, tape: Tape, treatment: Count) -> bool:
         """Whether even the best or the worst of what is left could not decide."""
-        left = sum(1 for slot in tape.planned_slots("treatment", self._measure.criterion.journey) if slot.outcome is None)
+        if self._step is not None and tape.step < self._step:
+            return False
+        left = tape.treated_left(self._may_count)
         return futile(treatment.breaches, treatment.n, treatment.n + left, self._test.bound, self._test.alpha)
 
     def _counts(self, outcome: Outcome) -> bool:
@@ -243,6 +246,13 @@ class Assessor:
             return outcome.journey in self._through
         met = outcome.drawn if self._among_faulted else outcome.eligible
         return bool(met.get(self._target))
+
+    def _may_count(self, slot: Slot) -> bool:
+        """Whether a unit counts as far as can be told before it ends."""
+        return self._measure.covers(slot.journey) and self._step in {None, slot.step}
+
+    def _known(self, tape: Tape, arm: Arm) -> list[Outcome]:
+        return [outcome for outcome in tape.known(arm, self._may_count) if self._counts(outcome)]
 
     def _count(self, outcomes: Sequence[Outcome]) -> Count:
         known = self._measure.breaches(outcomes)

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from refute.core.audience import Audience, Side, side
+
 Case = dict[str, Any]
+EVERYONE = Audience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +27,11 @@ class Unit:
     Attributes:
         key: `case/occurrence`, unique within an experiment.
         index: position in the order of intended start, from 0.
-        cluster: the case's id, shared by its repeats.
+        cluster: the case's id, shared by its repeats; the user's pseudonym where there is one.
         journey: user journey, or "".
         case: what the workload is given: the case as written, with its `occurrence`.
+        subject: pseudonym of the user whose units share an arm; "" where the unit stands for itself.
+        inside: whether it may see a fault.
     """
 
     key: str
@@ -34,6 +39,17 @@ class Unit:
     cluster: str
     journey: str
     case: Case
+    subject: str = ""
+    inside: bool = True
+
+    def side(self, seed: int, share: float) -> Side:
+        """Return where it belongs.
+
+        Args:
+            seed: the experiment's.
+            share: of treatment, in [0, 1].
+        """
+        return side(seed, self.subject or self.key, share, inside=self.inside)
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -46,7 +62,9 @@ def read_cases(path: Path) -> list[Case]:
     return [{"id": str(number), **json.loads(line)} for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def draw_units(cases: Sequence[Case], journeys: Mapping[str, float], seed: int, phase: str) -> Iterator[Unit]:
+def draw_units(
+    cases: Sequence[Case], journeys: Mapping[str, float], seed: int, phase: str, audience: Audience = EVERYONE
+) -> Iterator[Unit]:
     """Yield units without end.
 
     Args:
@@ -54,23 +72,32 @@ def draw_units(cases: Sequence[Case], journeys: Mapping[str, float], seed: int, 
         journeys: share of traffic by journey, any positive scale; empty where the system has none.
         seed: same seed, same units.
         phase: part of the key, so that no key comes twice in an experiment.
+        audience: who may see a fault, and whose units share an arm; a user's pseudonym then leads the key.
     """
     rng = random.Random(f"{seed}/{phase}")
-    pools = _pools(cases, journeys)
+    pools = pools_of(cases, journeys)
     names, weights = list(pools), [weight for weight, _ in pools.values()]
     seen: Counter[str] = Counter()
     index = 0
     while True:
         journey = rng.choices(names, weights)[0]
         case = rng.choice(pools[journey][1])
-        cluster = str(case["id"])
-        occurrence = f"{phase}-{seen[cluster]}"
-        seen[cluster] += 1
-        yield Unit(f"{cluster}/{occurrence}", index, cluster, str(case.get("journey", "")), {**case, "occurrence": occurrence})
+        name, subject = str(case["id"]), audience.subject(case)
+        occurrence = f"{phase}-{seen[name]}"
+        seen[name] += 1
+        key = f"{subject}/{name}/{occurrence}" if subject else f"{name}/{occurrence}"
+        asked = {**case, "occurrence": occurrence}
+        yield Unit(key, index, subject or name, str(case.get("journey", "")), asked, subject, audience.includes(case))
         index += 1
 
 
-def _pools(cases: Sequence[Case], journeys: Mapping[str, float]) -> dict[str, tuple[float, list[Case]]]:
+def pools_of(cases: Sequence[Case], journeys: Mapping[str, float]) -> dict[str, tuple[float, list[Case]]]:
+    """Return the weight and the cases of each journey that has some; all cases under "" where there is none.
+
+    Args:
+        cases: at least one.
+        journeys: share of traffic by journey.
+    """
     pools = {name: (weight, [case for case in cases if case.get("journey") == name]) for name, weight in journeys.items()}
     pools = {name: (weight, pool) for name, (weight, pool) in pools.items() if pool and weight > 0}
     return pools or {"": (1.0, list(cases))}

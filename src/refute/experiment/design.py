@@ -16,6 +16,8 @@ from refute.faults.spec import Fault
 from refute.intent.magnitudes import shown_magnitude
 
 LEASE_TTL_S = 3.0
+RAMP_UNITS = 5
+"""Treatment units that must have met the fault, and ended, before a ramp goes on: each step risks about as many."""
 _CONTROL_BREACHES = 4  # that a control as bad as is just allowed would show: with one at most it is healthy at 95 %
 RECOVER_S = 3.0
 _RECOVER_WINDOWS = 4
@@ -63,9 +65,24 @@ class Experiment:
         about = self.fault.magnitude
         return "" if about is None or self.arming.magnitude is None else shown_magnitude(self.arming.magnitude, about.unit)
 
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The shares of units in treatment, step by step of the ramp; a single one where there is none."""
+        return (self.arming.cohort,) if self.uncontrolled else (*self.intent.blast_radius.ramp, self.arming.cohort)
+
+    @property
+    def evidence_step(self) -> int | None:
+        """The step of the ramp that alone is evidence; None where all steps are.
+
+        Where a user's units stay in one arm, who was in treatment at one step is known at the next: arms are drawn afresh for none of them.
+        """
+        return len(self.shares) - 1 if self.intent.blast_radius.audience.by and len(self.shares) > 1 else None
+
     def cohort_in(self, phase: str) -> float:
-        """Return the share of a phase's units that count as treatment, in [0, 1]."""
-        return self.arming.cohort if not self.uncontrolled else float(phase == "inject")
+        """Return the share of a phase's units that count as treatment, in [0, 1]; the first step's where there is a ramp."""
+        if self.uncontrolled:
+            return float(phase == "inject")
+        return self.shares[0] if phase == "inject" else self.arming.cohort
 
     @property
     def inject_s(self) -> float:

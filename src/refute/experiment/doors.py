@@ -1,21 +1,20 @@
-"""Finds the proxies of this machine that a run's components are reached through, and has them join its link."""
+"""Finds the proxies, of this host and of others, that a run's components are reached through, and has them join its link."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
-from refute.core.errors import EXIT_INCONCLUSIVE, refuse
+from refute.core.errors import EXIT_INCONCLUSIVE, RefuteError, refuse
+from refute.core.link import TOKEN_VARIABLE
 from refute.core.system import Component
 from refute.experiment.link import Link
-from refute.injectors.door import invite, signs
+from refute.injectors.door import invite, same_origin, signs
+from refute.safety.far_guard import asked, open_there
 from refute.safety.state import doors_directory
 
 _JOIN_S = 5.0
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_PORTS = {"http": 80, "https": 443}
 
 
 async def invite_proxies(link: Link, components: Iterable[Component]) -> None:
@@ -30,7 +29,7 @@ async def invite_proxies(link: Link, components: Iterable[Component]) -> None:
     """
     for component in components:
         if component.via == "proxy" and not _joined(link, component):
-            refusals = await _invite(link, component)
+            refusals = await (_invite_there if component.place.host else _invite)(link, component)
             if not _joined(link, component):
                 raise refuse(
                     "PROXY-NONE", f"no proxy stands before {component.name}", exit_code=EXIT_INCONCLUSIVE, seen="; ".join(refusals),
@@ -43,7 +42,7 @@ async def _invite(link: Link, component: Component) -> list[str]:
     """Knock at every door before a component; return why those that do not join do not."""
     refusals = []
     for sign in signs(doors_directory()):
-        if sign.role != "proxy" or not any(_same(url, component.endpoint) for url in sign.serves):
+        if sign.role != "proxy" or not sign.stands_before(component.endpoint):
             continue
         why = await asyncio.to_thread(invite, sign, link.environment)
         if why:
@@ -54,16 +53,21 @@ async def _invite(link: Link, component: Component) -> list[str]:
     return refusals or ["none was found"]
 
 
+async def _invite_there(link: Link, component: Component) -> list[str]:
+    """Have the guardian of the component's host let a proxy there join; return why none does."""
+    place = component.place
+    try:
+        async with asyncio.timeout(2 * _JOIN_S):
+            reader, writer = await open_there(place.guardian)
+            token = link.environment[TOKEN_VARIABLE]
+            await asked(reader, writer, {"id": 1, "op": "relay", "endpoint": component.endpoint, "token": token})
+            await link.adopt(reader, writer, place.host, _JOIN_S)
+    except RefuteError as error:
+        return [f"{place.host}: {error.problems[0].seen or error.problems[0].what}"]
+    except TimeoutError:
+        return [f"{place.host}: no answer in time"]
+    return []
+
+
 def _joined(link: Link, component: Component) -> bool:
-    return any(peer.role == "proxy" and any(_same(url, component.endpoint) for url in peer.serves) for peer in link.live())
-
-
-def _same(one: str, other: str) -> bool:
-    """Say whether two URLs name one origin; all names of loopback are one."""
-    return _origin(one) == _origin(other)
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return parts.scheme, "loopback" if host in _LOOPBACK else host, parts.port or _PORTS.get(parts.scheme)
+    return any(peer.role == "proxy" and any(same_origin(url, component.endpoint) for url in peer.serves) for peer in link.live())

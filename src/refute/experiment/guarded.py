@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Self
 
 from refute.core.arming import Arming, Handle
+from refute.core.intent import off_limits
 from refute.core.process import ProcessIdentity
 from refute.experiment.armament import RENEW_S, Armament, Rollback
 from refute.experiment.design import LEASE_TTL_S, Experiment
 from refute.experiment.link import Link
 from refute.experiment.peer import Proof
-from refute.injectors.registry import choose
+from refute.injectors.registry import choose, struck_elsewhere
+from refute.safety.far_guard import FarGuard
 from refute.safety.guard import Guard
 from refute.safety.journal import Journal
 
@@ -21,12 +23,12 @@ class GuardedArmament:
     """Does over the guardian what `Armament` does over the link; enter it around the whole run.
 
     Args:
-        journal: the rollback journal.
+        guard: to the guardian of the component's host.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, guard: Guard) -> None:
         """Reach nobody yet."""
-        self._guard = Guard(journal)
+        self._guard = guard
         self._handle: Handle | None = None
         self._renewed = 0.0
 
@@ -52,7 +54,8 @@ class GuardedArmament:
         Raises:
             RefuteError: it cannot be done here, or the guardian is gone; `roll_back` is due.
         """
-        self._handle, self._renewed = choose(arming).prepare(arming), time.monotonic()
+        self._handle = await self._guard.prepare(arming)
+        self._renewed = time.monotonic()
         await self._guard.arm([self._handle], experiment, LEASE_TTL_S)
 
     async def keep(self) -> None:
@@ -78,8 +81,8 @@ class GuardedArmament:
         gone = await self._guard.disarm([handle])
         if gone:
             self._handle = None
-        how = "the guardian has looked, and it is gone" if gone else "it is not seen to be gone; the guardian goes on trying"
-        return Rollback(Proof(gone, how), why, time.perf_counter() - start, self._guard.landed(handle))
+        how = "the guardian has looked, and it is gone" if gone else self._guard.resisting
+        return Rollback(Proof(gone, how), why, time.perf_counter() - start, self._guard.landed(handle), self._guard.unnoted)
 
 
 def armament_of(experiment: Experiment, journal: Journal, link: Link) -> Armament | GuardedArmament:
@@ -93,5 +96,7 @@ def armament_of(experiment: Experiment, journal: Journal, link: Link) -> Armamen
     Raises:
         RefuteError: nothing installed can inject it (`INJECTOR-NONE`).
     """
-    expiring = choose(experiment.arming).rollback_kind == "expiring"
-    return Armament(journal, link) if expiring else GuardedArmament(journal)
+    arming, zone = experiment.arming, off_limits(experiment.intent)
+    if struck_elsewhere(arming):
+        return GuardedArmament(FarGuard(journal, arming.component.place, zone))
+    return Armament(journal, link) if choose(arming).rollback_kind == "expiring" else GuardedArmament(Guard(journal, zone=zone))

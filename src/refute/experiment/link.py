@@ -14,6 +14,7 @@ from typing import Self, cast
 from refute.core.arming import Handle, Landing
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError
 from refute.core.link import ADDRESS_VARIABLE, MAX_LINE_BYTES, TOKEN_VARIABLE, Message, decode
+from refute.core.zone import NOWHERE, Zone
 from refute.experiment.peer import Peer, Proof, all_of, peer_of
 
 _HELLO_S = 5.0
@@ -24,10 +25,12 @@ class Link:
 
     Args:
         heard: called with every notice: (peer, message).
+        zone: what no process that joins may touch, whatever it is asked to arm.
     """
 
-    def __init__(self, heard: Callable[[Peer, Message], None]) -> None:
+    def __init__(self, heard: Callable[[Peer, Message], None], zone: Zone = NOWHERE) -> None:
         """Listen to nobody yet."""
+        self._zone = zone
         self._heard = heard
         self._folder = Path(tempfile.mkdtemp(prefix="refute-"))  # mode 0700
         self._token = secrets.token_urlsafe(24)
@@ -55,6 +58,23 @@ class Link:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def adopt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, timeout_s: float) -> None:
+        """Take a connection from a process of another host as if it had come to the socket, and wait until it has joined.
+
+        Args:
+            reader: of the connection; the process says hello next.
+            writer: of the connection.
+            host: name of that host.
+            timeout_s: how long to wait, seconds.
+
+        Raises:
+            TimeoutError: it said no hello in time, or none with our token.
+        """
+        known = len(self.peers)
+        self._begun(asyncio.create_task(self._serve(reader, writer, host)))
+        async with asyncio.timeout(timeout_s), self._joined:
+            await self._joined.wait_for(lambda: any(peer.host == host for peer in self.peers[known:]))
 
     async def joined(self, role: str, timeout_s: float, pid: int | None = None) -> Peer:
         """Wait for a process of that role, or for a certain one.
@@ -131,12 +151,14 @@ class Link:
 
     async def _arm(self, peer: Peer) -> None:
         """Arm a process, once. One that the workload has started may refuse or die; the landing then says why."""
-        if self._armed is None or peer.armed:
-            return
+        async with peer.turn:
+            if self._armed is not None and not peer.armed:
+                await self._armed_with(peer, *self._armed)
+
+    async def _armed_with(self, peer: Peer, handles: list[Message], ttl_s: float) -> None:
         peer.armed, peer.refused = True, ""
         try:
-            handles, ttl_s = self._armed
-            await peer.grant("arm", ttl_s, handles=handles)
+            await peer.grant("arm", ttl_s, handles=handles, off_limits=self._zone.to_json())
         except RefuteError as error:
             if peer.role == "worker":
                 raise
@@ -162,18 +184,20 @@ class Link:
             await self._arm(peer)
             await peer.ask("go")
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _begun(self, task: asyncio.Task[None]) -> None:
+        """Keep a task until it is done, and end it with the link."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str = "") -> None:
         task = asyncio.current_task()
         if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begun(task)
         peer: Peer | None = None
         try:
-            peer = await self._welcome(reader, writer)
+            peer = await self._welcome(reader, writer, host)
             if peer is not None and peer.role != "worker":
-                starting = asyncio.create_task(self._let_go(peer))
-                self._tasks.add(starting)
-                starting.add_done_callback(self._tasks.discard)
+                self._begun(asyncio.create_task(self._let_go(peer)))
             while peer is not None and (line := await reader.readline()):
                 message = decode(line)
                 if message.get("id") is None:
@@ -190,12 +214,12 @@ class Link:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Peer | None:
+    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> Peer | None:
         async with asyncio.timeout(_HELLO_S):
             hello = decode(await reader.readline())
         if not secrets.compare_digest(str(hello.get("token", "")), self._token):
             return None
-        peer = peer_of(hello, writer)
+        peer = peer_of(hello, writer, host)
         async with self._joined:
             self.peers.append(peer)
             self._joined.notify_all()

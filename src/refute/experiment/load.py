@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from refute.core.audience import arm_of
 from refute.core.context import UnitContext, current_unit, shielded
-from refute.core.draws import in_treatment
 from refute.core.intent import Indicator, IndicatorKind
 from refute.core.outcome import SPEND, Outcome
 from refute.experiment.cases import Unit
@@ -34,7 +34,7 @@ class Load:
     Attributes:
         units: how many are started at most.
         rate_per_s: units a second.
-        cohort: share in treatment.
+        cohort: share in treatment, until `Generator.widen` says otherwise.
         seed: same seed, same cohorts.
         timeout_s: after it a unit counts as failed.
     """
@@ -72,6 +72,7 @@ class Generator:
         self._threads = threads
         self._report = report
         self._started = 0
+        self._wider: list[tuple[int, float]] = []
         self._ended: list[Outcome] = []
 
     async def run(self, units: Iterator[Unit], load: Load, stop: asyncio.Event) -> None:
@@ -82,7 +83,7 @@ class Generator:
             load: how.
             stop: set to start no more.
         """
-        self._started = 0
+        self._started, self._wider = 0, [(0, load.cohort)]
         reporter = asyncio.create_task(self._report_often())
         start = time.perf_counter()
         async with asyncio.TaskGroup() as group:
@@ -95,15 +96,28 @@ class Generator:
         reporter.cancel()
         await self._flush()
 
+    def widen(self, first: int, share: float) -> bool:
+        """Put a larger share of units into treatment from one on that has not started yet; return False where it has.
+
+        Args:
+            first: the unit's place in the order of intended start.
+            share: of treatment, in [0, 1].
+        """
+        if first < self._started:
+            return False
+        self._wider.append((first, share))
+        return True
+
     async def _unit(self, unit: Unit, load: Load, start: float, due: float) -> None:
-        arm = "treatment" if in_treatment(load.seed, unit.key, load.cohort) else "control"
-        context = UnitContext(unit.key, arm)  # type: ignore[arg-type]
+        share = next(share for first, share in reversed(self._wider) if unit.index >= first)
+        side = unit.side(load.seed, share)
+        context = UnitContext(unit.key, arm_of(side))
         current_unit.set(context)
         answer, error = await _answered(self._answer(unit.case), due + load.timeout_s)
         latency_s = load.timeout_s if error == "timeout" else time.perf_counter() - due
         values, cost = await self._measure(unit, answer, error, latency_s)
         outcome = Outcome(
-            unit.key, unit.cluster, context.arm, unit.journey, unit.index, due - start, latency_s,
+            unit.key, unit.cluster, side, unit.journey, unit.index, due - start, latency_s,
             values, context.eligible(), context.hits(), error, cost, context.drawn(),
         )  # fmt: skip
         self._ended.append(outcome)

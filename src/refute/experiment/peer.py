@@ -32,7 +32,7 @@ class Proof:
     Attributes:
         proven: whether every process is accounted for; a `Proof` is true where it is.
         how: by what, in words; where it is not proven, what is missing.
-        left: pids of processes that it may still live in.
+        left: pids of processes of this host that it may still live in.
     """
 
     proven: bool
@@ -55,7 +55,7 @@ def all_of(proofs: Iterable[tuple[Peer, str, str]]) -> Proof:
     words = [f"{acknowledged} process{'es' if acknowledged != 1 else ''} acknowledged it"] if acknowledged else []
     words += [how for _, how, _ in known if how and how != _ACKNOWLEDGED]
     missing = [why for _, how, why in known if not how]
-    left = tuple(peer.pid for peer, how, _ in known if not how)
+    left = tuple(peer.pid for peer, how, _ in known if not how and not peer.host)
     return Proof(not missing, "; ".join([*missing, *words]) or "no process had been armed", left)
 
 
@@ -70,6 +70,7 @@ class Peer:
         role: what it said it is.
         process: which process it is; None where it had ended before that could be asked.
         pid: its process id.
+        turn: held while it is being armed, so that whoever wants it armed waits until it is.
         gone: set once its link is closed; the process may live on.
         landings: what it last said has landed, by handle; it outlives the process.
         armed: whether it has been asked to arm, and is not proven to be disarmed since.
@@ -77,6 +78,7 @@ class Peer:
         resists: whether it said, the last time that it answered, that the fault is still there.
         lease_end_s: when its lease has ended at the latest, on `lease_now_s`; infinite while an `arm` is unanswered.
         serves: base URLs that it stands before, where it is a proxy.
+        host: name of the host that it runs on, "" for this one; whether a process of another host is gone, nobody here can see.
     """
 
     role: str
@@ -85,6 +87,7 @@ class Peer:
     process: ProcessIdentity | None = None
     _waiting: dict[int, asyncio.Future[Message]] = field(default_factory=dict)
     _last_id: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     landings: dict[str, Landing] = field(default_factory=dict)
     armed: bool = False
@@ -92,6 +95,16 @@ class Peer:
     resists: bool = False
     lease_end_s: float = math.inf
     serves: tuple[str, ...] = ()
+    host: str = ""
+
+    @property
+    def shown(self) -> str:
+        """Which process it is, in words."""
+        return f"{self.role} process {self.pid}{self._of}"
+
+    @property
+    def _of(self) -> str:
+        return f" of {self.host}" if self.host else ""
 
     async def ask(self, op: str, timeout_s: float = _ANSWER_S, **fields: Any) -> Message:
         """Ask for something and wait for the answer.
@@ -143,7 +156,7 @@ class Peer:
             asked.cancel()
             outlived.cancel()
         state = "still finds the fault in place" if self.resists else "does not answer, and still runs"
-        return self, "", f"the {self.role} process {self.pid} {state}"
+        return self, "", f"the {self.shown} {state}"
 
     async def _acknowledged(self) -> str:
         """Return how it proves that everything is gone, "" where it does not answer or keeps saying that it is not."""
@@ -169,11 +182,11 @@ class Peer:
         if math.isfinite(self.lease_end_s):
             most_s = max(most_s, max(self.lease_end_s, start_s + _WORD_S) + 2 * _MARGIN_S)
         while (now_s := lease_now_s()) < most_s:
-            if self.process is None or not is_running(self.process):
+            if not self.host and (self.process is None or not is_running(self.process)):
                 return f"process {self.pid} is gone"
             heard = self.gone.is_set() or now_s > start_s + _WORD_S
             if heard and now_s > self.lease_end_s + _MARGIN_S and not self.resists:
-                return f"the lease of process {self.pid} has ended"
+                return f"the lease of process {self.pid}{self._of} has ended"
             await asyncio.sleep(_LOOK_S)
         return ""
 
@@ -217,19 +230,20 @@ class Peer:
                 answer.set_exception(ConnectionError("its link is closed"))
 
     def _lost(self, why: str) -> Problem:
-        return Problem("LINK-LOST", f"the {self.role} process {self.pid} does not answer", seen=why)
+        return Problem("LINK-LOST", f"the {self.shown} does not answer", seen=why)
 
 
-def peer_of(hello: Message, writer: asyncio.StreamWriter) -> Peer:
-    """Return the process that said hello; which one it is the system says, not the message.
+def peer_of(hello: Message, writer: asyncio.StreamWriter, host: str = "") -> Peer:
+    """Return the process that said hello; which one of this host it is the system says, not the message.
 
     Args:
         hello: with its role, what it stands before, and its pid as it sees it.
         writer: of the connection.
+        host: that it runs on, "" for this one.
     """
-    pid = _connected_pid(writer.get_extra_info("socket")) or int(hello.get("pid", 0))
-    serves = hello.get("serves", ())
-    return Peer(str(hello.get("role")), pid, writer, identity_of(pid), serves=tuple(map(str, serves)) if isinstance(serves, list) else ())
+    pid = (not host and _connected_pid(writer.get_extra_info("socket"))) or int(hello.get("pid", 0))
+    serves = tuple(map(str, hello["serves"])) if isinstance(hello.get("serves"), list) else ()
+    return Peer(str(hello.get("role")), pid, writer, None if host else identity_of(pid), serves=serves, host=host)
 
 
 def _connected_pid(connection: Any) -> int:

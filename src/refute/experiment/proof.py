@@ -88,13 +88,22 @@ def sick(outcomes: list[Outcome], experiment: Experiment) -> list[str]:
 def _unequal(outcomes: list[Outcome], experiment: Experiment) -> list[str]:
     """Return the indicators in which the arms differ although neither has a fault: sick instrumentation."""
     reasons = []
+    mine = _one_of_each_user(outcomes) if experiment.intent.blast_radius.audience.by else outcomes
     for name, indicator in experiment.intent.indicators.items():
         if indicator.kind != "ratio":
             continue
-        treatment, control = (_bad(outcomes, name, arm) for arm in ("treatment", "control"))
+        treatment, control = (_bad(mine, name, arm) for arm in ("treatment", "control"))
         if treatment[1] and control[1] and compare_arms(treatment, control, experiment.arming.cohort).sick:
             reasons.append(f"the arms differ in {name} with no fault applied: {treatment} and {control} (bad units, units)")
     return reasons
+
+
+def _one_of_each_user(outcomes: list[Outcome]) -> list[Outcome]:
+    """Return the first outcome of each user: all of a user's are in one arm, and alike."""
+    first: dict[str, Outcome] = {}
+    for outcome in sorted(outcomes, key=lambda one: one.index):
+        first.setdefault(outcome.cluster, outcome)
+    return list(first.values())
 
 
 def _bad(outcomes: list[Outcome], indicator: str, arm: str) -> tuple[int, int]:

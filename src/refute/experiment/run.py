@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from refute.experiment.design import Experiment
 from refute.experiment.guarded import armament_of
 from refute.experiment.peer import Proof
 from refute.experiment.proof import landing_faults, nothing_eligible, sick
+from refute.experiment.ramp import Ramp
 from refute.experiment.session import Session
 from refute.experiment.tape import Tape
 from refute.experiment.telling import Result, Sink, Telling, defect
@@ -33,6 +34,7 @@ _UNPROVEN = "the rollback is unproven"
 _ABOUT_THE_SYSTEM = {"WORKLOAD-STUCK"}
 
 Over = Callable[[Tape], bool]
+Each = Callable[[Tape], Awaitable[None]]
 
 
 class Run:
@@ -98,7 +100,7 @@ class Run:
             return
         try:
             assessors = {belief.id: assessor(belief, self._experiment, baseline) for belief in self._experiment.beliefs}
-            stops = stops_of(self._intent, self._experiment.arming.cohort, baseline.outcomes)
+            stops = stops_of(self._intent, baseline.outcomes, len(self._experiment.shares))
         except NoBaselineError as error:
             self._end_early([str(error)])
             return
@@ -150,9 +152,12 @@ class Run:
             return self._breach is not None or all(look.over for look in self._result.looks.values())
 
         lost: list[str] = []
+        ramp = Ramp(self._experiment, stops)
         try:
             await self._arm(self._experiment.arming)
-            tape = await self._phase("inject", self._experiment.units, over)
+            tape = await self._phase("inject", self._experiment.units, over, each=lambda tape: self._climb(ramp, tape))
+            if ramp.next_share(tape) is not None:
+                self._telling.stayed(tape, ramp.held_back(tape))
             self._settle(assessors, tape)
         except RefuteError as error:
             self._telling.problems(error.problems)
@@ -162,6 +167,12 @@ class Run:
         if self._tape is not None and self._tape.phase == "inject":
             self._telling.ended(self._tape, lost)
         return lost
+
+    async def _climb(self, ramp: Ramp, tape: Tape) -> None:
+        """Begin the next step of the ramp where this one has shown that it may."""
+        share = ramp.next_share(tape)
+        if share is not None and not tape.halted and not ramp.held_back(tape) and await self._session.widen(tape, share):
+            self._telling.climbed(tape, share)
 
     def _lost(self, assessors: Mapping[str, Assessor], error: RefuteError) -> list[str]:
         """Return what voids an injection that did not end as planned; nothing where all was decided, and only the last units hang."""
@@ -219,7 +230,7 @@ class Run:
             next="see to the system before anything else is run on it",
         )
 
-    async def _phase(self, phase: str, units: int, over: Over, *, most: int = 0) -> Tape:
+    async def _phase(self, phase: str, units: int, over: Over, *, most: int = 0, each: Each | None = None) -> Tape:
         """Drive one phase until its units have ended; `over` ends it early, and the fault goes first.
 
         Args:
@@ -227,10 +238,13 @@ class Run:
             units: to expect.
             over: asked at each piece of news, until it says so once; also while late outcomes come in after the time is up.
             most: units at most, where that is more.
+            each: done at each piece of news, for as long as it is not over.
         """
         workload, duration_s = self._intent.workload, self._intent.blast_radius.duration_s
         seed, cohort = self._experiment.arming.seed, self._experiment.cohort_in(phase)
         self._tape = tape = Tape(phase, self._session.units(phase, seed), most or units, seed, cohort)
+        if phase == "inject":
+            tape.leads_to(self._experiment.shares[-1])
         tape.paced(workload.rate_per_s, workload.timeout_s)
         self._telling.started(phase, tape.planned, min(tape.planned / workload.rate_per_s, duration_s))
         start = shown = time.monotonic()
@@ -245,6 +259,8 @@ class Run:
                 await self._halt(tape)
             elif tape.elapsed_s > duration_s:
                 await self._halt(tape)
+            elif not done and each is not None:
+                await each(tape)
             if now - shown >= _PROGRESS_S:
                 shown = now
                 self._telling.progress(tape, units, self._armament.lease_s)

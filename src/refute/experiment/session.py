@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
-from refute.core.intent import Intent
+from refute.core.intent import Intent, off_limits
 from refute.core.link import Message
 from refute.core.outcome import Outcome
 from refute.core.process import ProcessIdentity
@@ -31,6 +32,7 @@ _SETUP_S = 120.0
 _TEARDOWN_S = 10.0
 _DRAIN_S = 5.0
 _TICK_S = 0.1
+_AHEAD_S = 0.5
 
 
 class Session:
@@ -49,6 +51,7 @@ class Session:
         self._outcomes_heard = heard
         self._cases = read_cases(intent.workload.cases)
         self._journeys = {name: journey.share for name, journey in intent.system.journeys.items()}
+        self._audience = intent.blast_radius.audience
         self._process: asyncio.subprocess.Process | None = None
         self._worker: Peer | None = None
         self._ready: asyncio.Future[Message] | None = None
@@ -56,7 +59,7 @@ class Session:
         self._tape: Tape | None = None
         self._loaded = False
         self._failure: RefuteError | None = None
-        self.link = Link(self._heard)
+        self.link = Link(self._heard, off_limits(intent))
 
     async def __aenter__(self) -> Self:
         await self.link.__aenter__()
@@ -100,7 +103,7 @@ class Session:
             self._worker = await self._or_death(self.link.joined("worker", _JOIN_S))
             await self._worker.ask(
                 "start", folder=str(self._intent.folder.resolve()), kind=workload.kind, target=workload.target, setup=workload.setup,
-                cases=str(workload.cases.resolve()), limit_s=workload.timeout_s, journeys=self._journeys,
+                cases=str(workload.cases.resolve()), limit_s=workload.timeout_s, journeys=self._journeys, audience=self._audience.to_json(),
                 hosts=sorted(self._intent.blast_radius.hosts),
                 indicators=[asdict(indicator) for indicator in self._intent.indicators.values()],
             )  # fmt: skip
@@ -118,7 +121,7 @@ class Session:
 
     def units(self, phase: str, seed: int) -> Iterator[Unit]:
         """Return the units of a phase, as the worker draws them too."""
-        return draw_units(self._cases, self._journeys, seed, phase)
+        return draw_units(self._cases, self._journeys, seed, phase, self._audience)
 
     async def drive(self, tape: Tape, seed: int, cohort: float) -> AsyncIterator[None]:
         """Start a phase's load and yield whenever there may be news, until all its units have ended.
@@ -144,6 +147,23 @@ class Session:
             if asyncio.get_running_loop().time() > until_s:
                 raise self._failed("WORKLOAD-STUCK", f"the {tape.phase} phase does not end", f"not within {limit_s:.0f} s")
             yield
+
+    async def widen(self, tape: Tape, share: float) -> bool:
+        """Put a larger share of units into treatment from a moment on that is near and certain.
+
+        Args:
+            tape: of the phase under way.
+            share: of treatment, in [0, 1].
+
+        Returns:
+            False where the load was too quick: nothing has changed then.
+        """
+        first = tape.started + 1 + math.ceil(_AHEAD_S * self._intent.workload.rate_per_s)
+        with tape.held_at(first):  # units that the worker starts meanwhile are heard of once their arms are known
+            answer = await self.worker.ask("widen", first=first, share=share)
+            if answer["taken"]:
+                tape.widen(first, share)
+        return bool(answer["taken"])
 
     async def halt(self) -> None:
         """Start no more units of this phase; those under way end."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from refute.core.context import Arm
-from refute.core.draws import in_treatment
+from refute.core.audience import Side
+from refute.core.feed import independent
 from refute.core.outcome import Outcome, Slot
 from refute.experiment.cases import Unit
 
@@ -26,10 +28,17 @@ class Tape:
         planned: how many there will be at most.
         seed: of the cohorts.
         cohort: share in treatment, in [0, 1].
+
+    Attributes:
+        step: of a ramp, from 0.
+        wider_from: the unit with which the present step began.
     """
 
     def __init__(self, phase: str, units: Iterator[Unit], planned: int, seed: int, cohort: float) -> None:
         """Start with no unit begun."""
+        self.step = self.wider_from = 0
+        self._seed = seed
+        self._held: int | None = None
         self.phase = phase
         self.planned = planned
         self.started = 0
@@ -37,9 +46,9 @@ class Tape:
         self.halted = False
         self.outcomes: list[Outcome] = []
         self._rate_per_s = self._timeout_s = math.inf
-        self._slots: list[Slot] = [
-            Slot("treatment" if in_treatment(seed, unit.key, cohort) else "control", unit.journey, None) for unit in islice(units, planned)
-        ]
+        self._units = list(islice(units, planned))
+        self._slots = [Slot(unit.side(seed, cohort), unit.journey, None, cohort, unit.subject) for unit in self._units]
+        self._treated_in_the_end = [slot.arm == "treatment" for slot in self._slots]
 
     def paced(self, rate_per_s: float, timeout_s: float) -> None:
         """State when units are due; without it none is ever overdue.
@@ -50,6 +59,14 @@ class Tape:
         """
         self._rate_per_s, self._timeout_s = rate_per_s, timeout_s
 
+    def leads_to(self, share: float) -> None:
+        """State the largest share in treatment, where a ramp leads to more than the phase begins with.
+
+        Args:
+            share: in [0, 1].
+        """
+        self._treated_in_the_end = [unit.side(self._seed, share) == "treatment" for unit in self._units]
+
     def add(self, started: int, outcomes: list[Outcome]) -> None:
         """Take what the load generator reports.
 
@@ -59,12 +76,47 @@ class Tape:
         """
         self.started = max(self.started, started)
         for outcome in outcomes:
-            self._slots[outcome.index : outcome.index + 1] = [Slot(outcome.arm, outcome.journey, outcome)]
+            self._slots[outcome.index] = replace(self._slots[outcome.index], arm=outcome.arm, journey=outcome.journey, outcome=outcome)
         self.outcomes += outcomes
 
     def slots(self) -> list[Slot]:
         """Return the units started so far, in order."""
-        return self._slots[: self.started]
+        return self._slots[: self.started if self._held is None else min(self.started, self._held)]
+
+    @contextmanager
+    def held_at(self, first: int) -> Iterator[None]:
+        """Say nothing of a unit and those after it for as long as it is not settled in which arms they are.
+
+        Args:
+            first: its place in the order of intended start.
+        """
+        self._held = first
+        try:
+            yield
+        finally:
+            self._held = None
+
+    def widen(self, first: int, share: float) -> None:
+        """Begin the next step of a ramp: from a unit on, a larger share is in treatment.
+
+        Args:
+            first: its place in the order of intended start; it has not been told of.
+            share: in [0, 1].
+        """
+        self.step, self.wider_from = self.step + 1, first
+        for index in range(first, self.planned):
+            slot, unit = self._slots[index], self._units[index]
+            self._slots[index] = replace(slot, arm=unit.side(self._seed, share), share=share, step=self.step)
+
+    def known(self, arm: Side, counts: Callable[[Slot], bool]) -> list[Outcome]:
+        """Return the outcomes of one arm that count, one of each user where a user's units share an arm.
+
+        Args:
+            arm: which.
+            counts: whether a unit does, by what is known of it before it ends.
+        """
+        counted = independent(slot for slot in self.slots() if counts(slot))
+        return [slot.outcome for slot in counted if slot.arm == arm and slot.outcome is not None]
 
     def overdue(self) -> list[Outcome]:
         """Return a failure for each unit that is past its deadline and has not been heard of, as if it had ended then.
@@ -75,7 +127,7 @@ class Tape:
         late_s = self.elapsed_s - self._timeout_s - _GRACE_S
         due = self.started if self.halted else self.planned
         return [
-            Outcome("", "", slot.arm, slot.journey, index, index / self._rate_per_s, self._timeout_s, error="timeout")
+            Outcome("", slot.subject, slot.arm, slot.journey, index, index / self._rate_per_s, self._timeout_s, error="timeout")
             for index, slot in enumerate(self._slots[:due])
             if slot.outcome is None and index / self._rate_per_s < late_s
         ]
@@ -95,9 +147,14 @@ class Tape:
             known.append(outcome)
         return known
 
-    def planned_slots(self, arm: Arm, journey: str) -> Iterator[Slot]:
-        """Yield all units of one arm, and of one journey where it is named, started or not."""
-        return (slot for slot in self._slots if slot.arm == arm and (not journey or slot.journey == journey))
+    def treated_left(self, counts: Callable[[Slot], bool]) -> int:
+        """Return how many treatment units that count may still end, where a ramp goes as far as it may.
+
+        Args:
+            counts: whether a unit does, by what is known of it before it ends; of a ramp, at its last step.
+        """
+        both = zip(self._slots, self._treated_in_the_end, strict=True)
+        return sum(1 for slot in independent(slot for slot, treated in both if treated and counts(slot)) if slot.outcome is None)
 
     def arms(self, component: str) -> dict[str, dict[str, Any]]:
         """Return counts and mean indicators by arm, for display.

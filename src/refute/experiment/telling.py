@@ -179,6 +179,16 @@ class Telling:
         self.result.breach = breach
         self.emit("stop", **asdict(breach), seconds_to_rollback=seconds_to_rollback, started=started)
 
+    def climbed(self, tape: Tape, share: float) -> None:
+        """Tell that a ramp has gone up."""
+        self.emit("ramp", ok=True, step=tape.step + 1, steps=len(self._experiment.shares), share=share, first=tape.wider_from, reason="")
+
+    def stayed(self, tape: Tape, reason: str) -> None:
+        """Tell that a ramp has not gone all the way up, and why."""
+        shares = self._experiment.shares
+        why = reason or "the run ended"
+        self.emit("ramp", ok=False, step=tape.step + 1, steps=len(shares), share=shares[tape.step], first=tape.wider_from, reason=why)
+
     def landed(self) -> None:
         """Tell what was delivered."""
         faults = landing_faults(self.result.landing, self._experiment)

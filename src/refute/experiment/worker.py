@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from refute.core.audience import Audience
 from refute.core.errors import Problem, RefuteError
 from refute.core.intent import Indicator
 from refute.core.link import Message
@@ -49,7 +50,7 @@ class Worker:
         self._ready: Future[Message] = Future()
         self._spec: asyncio.Future[Message] = loop.create_future()
         self._generator: Generator | None = None
-        handlers = {"start": self._start, "load": self._load, "halt": self._halt, "end": self._end}
+        handlers = {"start": self._start, "load": self._load, "widen": self._widen, "halt": self._halt, "end": self._end}
         self.agent = Agent(connect("worker"), in_process(), handlers, on_end=self._gone)
         os.register_at_fork(after_in_child=self.agent.forget)
         self._sending = ThreadPoolExecutor(1, thread_name_prefix="refute-report")
@@ -79,6 +80,7 @@ class Worker:
             )
             self._cases = read_cases(Path(spec["cases"]))
             self._journeys: dict[str, float] = spec["journeys"]
+            self._audience = Audience.from_json(spec["audience"])
             self._ready.set_result({"versions": _versions()})
             await self._over.wait()
             self._stop.set()
@@ -114,6 +116,16 @@ class Worker:
         self._on_loop(lambda: self._loop.create_task(self._drive(message)))
         return {}
 
+    def _widen(self, message: Message) -> Message:
+        """Ask the load's own thread, so that no unit starts between the question and the change."""
+        taken: Future[bool] = Future()
+
+        def widen() -> None:
+            taken.set_result(self._generator is not None and self._generator.widen(message["first"], message["share"]))
+
+        self._on_loop(widen)
+        return {"taken": taken.result(_GRACE_S)}
+
     def _halt(self, _message: Message) -> Message:
         self._on_loop(self._stop.set)
         return {}
@@ -138,7 +150,7 @@ class Worker:
         if generator is None:
             return
         self._stop = asyncio.Event()
-        units = draw_units(self._cases, self._journeys, message["load"]["seed"], message["phase"])
+        units = draw_units(self._cases, self._journeys, message["load"]["seed"], message["phase"], self._audience)
         await generator.run(units, Load(**message["load"]), self._stop)
         self.agent.send({"op": "loaded"})
 

@@ -31,7 +31,7 @@ def on_exchange(effect: str, change: Change) -> ExchangeStrike:
         codec, seed = codec_of(call), rng.random()
 
         def altered(data: Any) -> Any:
-            return UNCHANGED if data is None else change(data, magnitude, random.Random(seed))
+            return _changed(change, data, magnitude, random.Random(seed))
 
         def whole(reply: Reply) -> Reply:
             data = altered(codec.data(call, reply)) if 200 <= reply.status < 300 else UNCHANGED
@@ -56,9 +56,17 @@ def awaits_change(change: Change) -> Awaits:
 
     def reply(call: Call, reply: Reply) -> bool:
         data = codec_of(call).data(call, reply)
-        return data is not None and change(data, None, random.Random(0)) is not UNCHANGED
+        return _changed(change, data, None, random.Random(0)) is not UNCHANGED
 
     return Awaits(reply=reply, event=_is_result)
+
+
+def _changed(change: Change, data: Any, magnitude: float | None, rng: random.Random) -> Any:
+    """Return other data; data of a shape that the change cannot bear reach the client as they were."""
+    try:
+        return UNCHANGED if data is None else change(data, magnitude, rng)
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
+        return UNCHANGED
 
 
 def is_work(call: Call) -> bool:

@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from refute.core.arming import Handle, Injector
+from refute.core.arming import Handle, Injector, permitted
 from refute.core.clock import lease_now_s
 from refute.core.errors import Problem, RefuteError
 from refute.core.lease import Lease
 from refute.core.link import ADDRESS_VARIABLE, MAX_LINE_BYTES, TOKEN_VARIABLE, Message, decode, encode
+from refute.core.zone import Zone
 
 Handler = Callable[[Message], Message]
 _TICK_S = 0.05
@@ -112,10 +113,11 @@ class Agent:
     def _arm(self, message: Message) -> Message:
         if self._handles:
             raise RefuteError(Problem("LINK-ARMED", "this process is armed already", next="refute abort"))
-        lease = Lease(message["ttl_s"])
+        lease = Lease(message["ttl_s"], zone=Zone.from_json(message.get("off_limits", ())))
         self._lease = lease
         for data in message["handles"]:
             handle = Handle.from_json(data)
+            permitted(handle, lease)
             self._handles.append(handle)
             self._injectors[handle.injector].apply(handle, lease)
         return {}

@@ -65,6 +65,7 @@ class CallablesInjector:
             RefuteError: the function is no longer there (`CALLABLES-REFUSED`), or the handle is applied (`CALLABLES-TWICE`).
         """
         arming = Arming.from_json(handle.data["arming"])
+        lease.permits(arming.component)
         if reason := self.refuses(arming):
             raise refuse("CALLABLES-REFUSED", reason, where=arming.component.name)
         if handle.id in self._armed:

@@ -22,10 +22,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
+from refute.core.hosts import LOOPBACK
 from refute.core.link import ADDRESS_VARIABLE, TOKEN_VARIABLE, Message, decode, encode
 
 _PATIENCE_S = 5.0
+_PORTS = {"http": 80, "https": 443}
 _MAX_BYTES = 65536
 
 
@@ -44,6 +47,10 @@ class Sign:
     role: str
     serves: tuple[str, ...]
     address: str
+
+    def stands_before(self, url: str) -> bool:
+        """Say whether it serves the origin of a URL."""
+        return any(same_origin(one, url) for one in self.serves)
 
 
 class Door:
@@ -113,6 +120,27 @@ def signs(folder: Path) -> Iterator[Sign]:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             data: dict[str, Any] = json.loads(path.read_text())
             yield Sign(int(data["pid"]), str(data["role"]), tuple(map(str, data["serves"])), str(data["address"]))
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Say whether two URLs name one origin; all names of loopback are one."""
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme, "loopback" if host in LOOPBACK else host, parts.port or _PORTS.get(parts.scheme)
+
+
+def armed_at(sign: Sign) -> list[str]:
+    """Return the ids of what the process behind a door says is armed in it.
+
+    Raises:
+        OSError: nobody is there.
+        ValueError: the answer is garbled.
+    """
+    return list(map(str, knock(sign, op="armed").get("handles", [])))
 
 
 def knock(sign: Sign, **message: Any) -> Message:

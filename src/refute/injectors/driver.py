@@ -296,6 +296,21 @@ class Pump:
             self._delivered = True
             self._switch.delivered(self._hit, self._effect)
 
+    def waited(self, *, whole: bool) -> bool:
+        """Note how a gap ended: what the end of the lease has cut short never reaches the caller as the fault that it was to be.
+
+        Args:
+            whole: whether all of it passed.
+
+        Returns:
+            `whole`.
+        """
+        if whole:
+            self.passed()
+        else:
+            self._hit = None
+        return whole
+
     def _watch(self, splitter: framing.Splitter, chunk: bytes) -> list[Step]:
         blocks = splitter.feed(chunk)
         for place, block in enumerate(blocks):

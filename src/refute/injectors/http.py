@@ -1,51 +1,26 @@
-"""Breaks HTTP calls of the running process: the hands for every fault on an exchange, over httpx and httpx2."""
+"""Breaks HTTP calls of the running process: the hands for every fault on an exchange, over each client library in `transports`."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from importlib.util import find_spec
-from types import ModuleType
-from typing import Any
 
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
-from refute.core.context import UnitContext
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import seams
-from refute.injectors._calls import Attempt
-from refute.injectors.driver import Aim, script
-from refute.injectors.httpx_adapter import READING, Adapter, HttpxView
-from refute.injectors.httpx_hooks import LIBRARIES, Hooks
-from refute.injectors.routes import Routes, UrlOf, url_of
-from refute.injectors.sublease import Sublease
-from refute.injectors.switch import Switch
-from refute.injectors.target import Target
+from refute.injectors.routes import Routes
+from refute.injectors.transports import over_aiohttp, over_httpx, over_urllib3
+from refute.injectors.transports.board import Armed, Board
+from refute.injectors.transports.hooks import Hooks
 
-_UNHOOKED = ("aiohttp", "requests", "botocore", "urllib3", "http.client")
+LIBRARIES = ("httpx", "httpx2", "aiohttp", "urllib3")
+_UNHOOKED = ("http.client", "pycurl", "curl_cffi", "grpc")
+_NAMES = f"{', '.join(LIBRARIES[:-1])} and {LIBRARIES[-1]}"
 _REMEMBERED_LANDINGS = 64
-
-
-class _Armed:
-    """One fault at work in this process."""
-
-    __slots__ = ("aim", "failed", "lease", "missed", "target")
-
-    def __init__(self, arming: Arming, lease: Lease) -> None:
-        self.target = Target(arming.component)
-        self.lease = Sublease(lease)
-        fault, switch = catalogue()[arming.fault], Switch(arming, self.lease, reading=READING)
-        self.aim = Aim(fault, arming.magnitude, switch)
-        by_draw_alone = arming.draw == "call" and not arming.turn and fault.awaits is None and fault.matches_exchange is None
-        self.missed: Callable[[Any], UnitContext | None] = switch.missed if by_draw_alone else _cannot_tell
-        self.failed = switch.failed
-
-
-def _cannot_tell(_request: Any) -> None:
-    """Stand in for `Switch.missed` where the draw does not settle it."""
 
 
 class HttpInjector:
@@ -57,10 +32,10 @@ class HttpInjector:
     def __init__(self) -> None:
         """Start with nothing armed and nothing hooked."""
         self._lock = threading.Lock()
-        self._armed: dict[str, _Armed] = {}
-        self._routes: Routes[_Armed] = Routes()
-        self._past: dict[str, _Armed] = {}
-        self._hooks = Hooks(self._wrapped)
+        self._armed: dict[str, Armed] = {}
+        self._past: dict[str, Armed] = {}
+        self._board = Board()
+        self._hooks = Hooks([site for transport in (over_httpx, over_aiohttp, over_urllib3) for site in transport.sites(self._board)])
 
     def refuses(self, arming: Arming) -> str:
         """See `Injector.refuses`."""
@@ -72,11 +47,13 @@ class HttpInjector:
 
     def apply(self, handle: Handle, lease: Lease) -> None:
         """See `Injector.apply`; of a handle that is applied already, nothing happens."""
+        arming = Arming.from_json(handle.data["arming"])
+        lease.permits(arming.component)
         with self._lock:
             if handle.id in self._armed:
                 return
-            self._armed[handle.id] = _Armed(Arming.from_json(handle.data["arming"]), lease)
-            self._routes = Routes(tuple(self._armed.values()))
+            self._armed[handle.id] = Armed(arming, lease)
+            self._board.routes = Routes(tuple(self._armed.values()))
             self._hooks.install()
 
     def landed(self, handle: Handle) -> Landing:
@@ -91,7 +68,7 @@ class HttpInjector:
             if armed is None:
                 return
             armed.lease.revoke()
-            self._routes = Routes(tuple(self._armed.values()))
+            self._board.routes = Routes(tuple(self._armed.values()))
             if not self._armed:
                 self._hooks.remove()
             self._past[handle.id] = armed
@@ -108,88 +85,6 @@ class HttpInjector:
         """Return how many methods of other libraries are hooked now; 0 while nothing is armed."""
         return self._hooks.installed()
 
-    def _wrapped(self, library: ModuleType, name: str, original: Any) -> Any:
-        """Return what stands in for a transport's method: no layer of its own around a call that is not hit."""
-        make = self._wrapper if name == "handle_request" else self._async_wrapper
-        return make(Adapter(library), url_of(library), original)
-
-    def _wrapper(self, adapter: Adapter, where: UrlOf, original: Any) -> Any:
-        def handle_request(transport: Any, request: Any) -> Any:
-            routes, url = self._routes, where(request)
-            before, method, aimed = routes.last
-            if url != before or method != request.method:
-                aimed = routes.find(request, url)
-            unit = aimed[0].missed(request) if len(aimed) == 1 else None
-            if unit is None:
-                return _carry_all(_carry, adapter, aimed, partial(original, transport), request)
-            try:
-                response = original(transport, request)
-            except BaseException:
-                aimed[0].failed(unit, request)
-                raise
-            if response.status_code >= 400:
-                aimed[0].failed(unit, request)
-            return response
-
-        return handle_request
-
-    def _async_wrapper(self, adapter: Adapter, where: UrlOf, original: Any) -> Any:
-        async def handle_async_request(transport: Any, request: Any) -> Any:
-            routes, url = self._routes, where(request)
-            before, method, aimed = routes.last
-            if url != before or method != request.method:
-                aimed = routes.find(request, url)
-            unit = aimed[0].missed(request) if len(aimed) == 1 else None
-            if unit is None:
-                return await _carry_all(_carry_async, adapter, aimed, partial(original, transport), request)
-            try:
-                response = await original(transport, request)
-            except BaseException:
-                aimed[0].failed(unit, request)
-                raise
-            if response.status_code >= 400:
-                aimed[0].failed(unit, request)
-            return response
-
-        return handle_async_request
-
-
-def _carry_all(carry: Any, adapter: Adapter, aimed: tuple[_Armed, ...], ask: Callable[[Any], Any], request: Any) -> Any:
-    """Carry out what several faults do to one exchange, around one another in the order of arming; where there is none, ask."""
-    for armed in aimed:
-        ask = partial(carry, adapter, armed, ask)
-    return ask(request)
-
-
-def _carry(adapter: Adapter, armed: _Armed, ask: Callable[[Any], Any], request: Any) -> Any:
-    todo = script(armed.aim, HttpxView(request))
-    if todo is None:
-        return ask(request)
-    if not isinstance(todo, Attempt):
-        return adapter.carry(todo, ask, request, armed.lease)
-    try:
-        response = ask(request)
-    except BaseException:
-        todo.ended(failed=True)
-        raise
-    todo.ended(failed=response.status_code >= 400)
-    return response
-
-
-async def _carry_async(adapter: Adapter, armed: _Armed, ask: Callable[[Any], Any], request: Any) -> Any:
-    todo = script(armed.aim, HttpxView(request))
-    if todo is None:
-        return await ask(request)
-    if not isinstance(todo, Attempt):
-        return await adapter.carry_async(todo, ask, request, armed.lease)
-    try:
-        response = await ask(request)
-    except BaseException:
-        todo.ended(failed=True)
-        raise
-    todo.ended(failed=response.status_code >= 400)
-    return response
-
 
 def _objections(arming: Arming) -> Iterator[str]:
     fault, component = catalogue().get(arming.fault), arming.component
@@ -205,17 +100,17 @@ def _objections(arming: Arming) -> Iterator[str]:
     if arming.draw == "burst":
         yield "bursts cannot be drawn yet"
     if not any(find_spec(library) for library in LIBRARIES):
-        yield f"neither {' nor '.join(LIBRARIES)} is installed; {_others()}"
+        yield f"none of {_NAMES} is installed; {_others()}"
 
 
-def _explained(armed: _Armed) -> Landing:
+def _explained(armed: Armed) -> Landing:
     """Return the counts, with the likely reason where there are none."""
     landing = armed.aim.switch.landing()
     landing = replace(landing, cut=landing.cut + armed.lease.cut_short())
     seen = landing.eligible or landing.control_eligible or landing.unattributed
     if seen:
         return landing
-    return landing + Landing(reason=f"no matching call was seen over {' or '.join(LIBRARIES)}; {_others()}")
+    return landing + Landing(reason=f"no matching call was seen over {_NAMES}; {_others()}")
 
 
 def _others() -> str:

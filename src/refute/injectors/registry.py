@@ -50,6 +50,12 @@ def _loaded(built_in: Mapping[str, str]) -> dict[str, Injector]:
     return found
 
 
+def struck_elsewhere(arming: Arming) -> bool:
+    """Say whether the guardian of another host must do it: a fault of a component as a whole, where that is not on this host."""
+    fault = catalogue().get(arming.fault)
+    return bool(arming.component.place.host) and fault is not None and bool(fault.acts_on)
+
+
 def choose(arming: Arming) -> Injector:
     """Return the first injector that can do it; for a component that is reached `via` one, that one or Python's own calls.
 

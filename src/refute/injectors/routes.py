@@ -1,13 +1,11 @@
-"""What is armed for a request of httpx or httpx2, found once for each place that requests go to."""
+"""What is armed for a request of a client library, found once for each place that requests go to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from operator import attrgetter
-from types import ModuleType
+from collections.abc import Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
-from refute.injectors.target import Target
+from refute.injectors.target import DEFAULT_PORTS, Target
 
 _REMEMBERED = 512
 
@@ -23,23 +21,11 @@ class Aimed(Protocol):
 
 _A = TypeVar("_A", bound=Aimed)
 
-UrlOf = Callable[[Any], Any]
-
-
-def url_of(library: ModuleType) -> UrlOf:
-    """Return the function that gets a request's URL, as something that is compared quickly.
-
-    That is the tuple of its parts, where the library keeps one as it does today; else its own URL.
-    """
-    try:
-        parts = tuple(library.URL("http://user@host:1/path?query")._uri_reference)  # noqa: SLF001 - tried, and done without
-    except (AttributeError, TypeError):
-        return attrgetter("url")
-    return attrgetter("url" if parts[:6] != ("http", "user", "host", 1, "/path", "query") else "url._uri_reference")
-
 
 class Routes(Generic[_A]):
     """Finds what is armed for a request. To be made anew whenever something is armed or disarmed.
+
+    Requests have `method`, `url` with its parts, and `headers`, as those of httpx do.
 
     Args:
         armed: everything that is armed, in order.
@@ -61,7 +47,7 @@ class Routes(Generic[_A]):
 
         Args:
             request: the library's request.
-            url: of `url_of`.
+            url: its URL, as something that is compared quickly.
         """
         own = request.url
         place = request.method, own.scheme, own.host, own.port, own.path
@@ -79,6 +65,7 @@ class Routes(Generic[_A]):
     def _searched(self, request: Any) -> tuple[tuple[_A, ...], bool]:
         """Return what is armed for a request, and whether another one to the same place may find something else, by its headers."""
         method, url, asked = request.method, request.url, False
+        port = None if url.port == DEFAULT_PORTS.get(url.scheme) else url.port
 
         def header(name: str) -> str:
             nonlocal asked
@@ -88,6 +75,6 @@ class Routes(Generic[_A]):
         found = tuple(
             each
             for each in self._armed
-            if each.target.at(url.scheme, url.host, url.port, url.path) and each.target.speaks(method, url.path, header)
+            if each.target.at(url.scheme, url.host or "", port, url.path) and each.target.speaks(method, url.path, header)
         )
         return found, asked

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from refute.core.system import Component
 from refute.wire.codec import PLAIN, recognise_head
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _OPERATIONS: dict[str, frozenset[str]] = {
     "llm": frozenset({"chat", "responses", "completions"}),
@@ -33,7 +33,7 @@ class Target:
         self._scheme = parts.scheme
         self._host = parts.hostname or ""
         self._loopback = self._host in _LOOPBACK
-        self._port = None if parts.port == _DEFAULT_PORTS.get(parts.scheme) else parts.port
+        self._port = None if parts.port == DEFAULT_PORTS.get(parts.scheme) else parts.port
         self._path = parts.path.rstrip("/")
         self._operations = _OPERATIONS.get(component.kind)
 

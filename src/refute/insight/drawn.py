@@ -97,9 +97,11 @@ def _rollback(data: dict[str, Any], _: int) -> RenderableType:
 
 _VIEWS: dict[str, Callable[[dict[str, Any], int], RenderableType]] = {
     "intent": panels.intent_view,
+    "campaign": panels.campaign_view,
     "plan": panels.plan_view,
     "experiment": lambda data, _: panels.experiment_view(data),
     "forecast": lambda data, _: panels.forecast_view(data),
+    "ramp": lambda data, _: panels.ramp_view(data),
     "stop": lambda data, _: panels.stop_view(data),
     "landing": _landing,
     "rollback": _rollback,

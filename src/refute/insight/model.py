@@ -118,6 +118,7 @@ def _tell(belief: Record, experiment: str, verdict: Record) -> None:
     if learned and learned["counted"]:
         belief["now"] = learned["confidence_after"]
         belief["state"] = verdict["verdict"]
+        belief.pop("stale", None)
 
 
 def _components(intent: Record, beliefs: list[Record]) -> list[Record]:

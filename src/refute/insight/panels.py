@@ -65,6 +65,8 @@ def intent_view(data: dict[str, Any], width: int) -> RenderableType:
         size = 16 if width >= 80 else 8
         cells = (bar(belief["confidence"], size, "blue"), words.percent(belief["confidence"]), Text(state, STATE_STYLES.get(state, QUIET)))
         beliefs.add_row(glyph, clean(belief["claim"]), *cells)
+        for reason in belief.get("stale") or ():
+            beliefs.add_row("", Text(clean(reason), QUIET))
     notes = [Text(f"   {clean(note)}", QUIET) for note in data.get("notes") or ()]
     journeys = ", ".join(f"{journey['name']} {words.percent(journey['share'])}" for journey in data["journeys"])
     return Group(head, heading("Components", journeys), calls, heading("What we believe", "and how sure we are"), beliefs, *notes)
@@ -85,6 +87,12 @@ def plan_view(data: dict[str, Any], width: int) -> RenderableType:
     if refused:
         parts += [heading("Refused"), marked(refused)]
     return Group(*parts)
+
+
+def campaign_view(data: dict[str, Any], _width: int) -> RenderableType:
+    """Return how far a campaign is."""
+    style = {"ended": "green", "halted": "yellow"}.get(data["state"], "cyan")
+    return Group(heading("Campaign"), facts([("", Text(words.campaign(data), style))]))
 
 
 def _proposal_facts(best: dict[str, Any]) -> list[tuple[str, str | Text]]:
@@ -120,7 +128,7 @@ def experiment_view(data: dict[str, Any]) -> RenderableType:
         odds = (data.get("answerable") or {}).get(belief["id"])
         rows += [("answer", words.answerable(odds))] if odds else []
     rows.append(("fault", f"{words.strike(data)}: {clean(data['fault_summary'])}"))
-    rows.append(("costs", f"{words.cost(data)}; {words.percent(data['cohort'])} of units are in treatment"))
+    rows.append(("costs", f"{words.cost(data)}; {words.exposed(data)} are in treatment"))
     for gate in data.get("gates") or ():
         if not gate["ok"]:
             rows.append(("gate", Text(f"✘ {gate['name']}: {clean(gate['reason'])}", "red")))
@@ -152,6 +160,11 @@ def by_hand_view(data: dict[str, Any]) -> RenderableType:
     """Return how to remove what may still be broken."""
     body = Text.assemble((words.rollback(data), "bold"), f"\n\nTo do now: {clean(data.get('remove_by_hand') or 'refute recover')}")
     return Padding(Panel(body, title="Rollback unproven", border_style="bold red", box=box.HEAVY), (1, 0))
+
+
+def ramp_view(data: dict[str, Any]) -> RenderableType:
+    """Return how far the share of treatment has grown."""
+    return marked([(Text.assemble(("▲ " if data["ok"] else "■ ", "yellow"), (f"{'ramp':<11}", "bold")), Text(words.ramp(data)))])
 
 
 def stop_view(data: dict[str, Any]) -> RenderableType:

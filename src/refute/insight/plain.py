@@ -62,6 +62,8 @@ def _intent(data: dict[str, Any]) -> Iterator[Line]:
     yield "intent", f"{data['path']}: {clean(data['system'])}{where}: {sizes}, digest {words.short(data['digest'])}"
     for belief in data["beliefs"]:
         yield "belief", f"{belief['id']} [{belief['state']}, confidence {words.percent(belief['confidence'])}]: {clean(belief['claim'])}"
+        for reason in belief.get("stale") or ():
+            yield "stale", f"{belief['id']}: {clean(reason)}"
     for note in data.get("notes") or ():
         yield "note", clean(note)
 
@@ -75,6 +77,10 @@ def _plan(data: dict[str, Any]) -> Iterator[Line]:
         yield "refused", f"{refusal['fault']} on {refusal['target']}{beliefs}: {clean(refusal['reason'])} [{refusal['code']}]"
 
 
+def _campaign(data: dict[str, Any]) -> Iterator[Line]:
+    yield "campaign", words.campaign(data)
+
+
 def _experiment(data: dict[str, Any]) -> Iterator[Line]:
     rerun = f", re-run of {data['rerun_of']}" if data.get("rerun_of") else ""
     yield "experiment", f"{data['experiment']}: {words.strike(data)}: {clean(data['fault_summary'])}{rerun}"
@@ -82,7 +88,7 @@ def _experiment(data: dict[str, Any]) -> Iterator[Line]:
         odds = (data.get("answerable") or {}).get(belief["id"])
         chance = f"; {words.answerable(odds)}" if odds else ""
         yield "tests", f"{belief['id']}: {belief['then']}{chance}"
-    yield "costs", f"{words.cost(data)}; {words.percent(data['cohort'])} of units see the fault; seed {data['seed']}"
+    yield "costs", f"{words.cost(data)}; {words.exposed(data)} see the fault; seed {data['seed']}"
     for gate in data.get("gates") or ():
         if not gate["ok"]:
             yield "gate", f"{gate['name']}: {clean(gate['reason'])}"
@@ -115,6 +121,10 @@ def _progress(data: dict[str, Any]) -> Iterator[Line]:
 def _stop(data: dict[str, Any]) -> Iterator[Line]:
     seen = f"{data['value']:.3g} seen, {data['bound']:.3g} is the bound, after {data['units']} units"
     yield "STOPPED", f"{clean(data['condition'])} ({seen}); rolled back within {words.duration(data['seconds_to_rollback'])}"
+
+
+def _ramp(data: dict[str, Any]) -> Iterator[Line]:
+    yield "ramp", words.ramp(data)
 
 
 def _landing(data: dict[str, Any]) -> Iterator[Line]:
@@ -166,11 +176,13 @@ def _summary(data: dict[str, Any]) -> Iterator[Line]:
 
 _WRITERS: dict[str, Callable[[dict[str, Any]], Iterator[Line]]] = {
     "intent": _intent,
+    "campaign": _campaign,
     "plan": _plan,
     "experiment": _experiment,
     "forecast": _forecast,
     "phase": _phase,
     "progress": _progress,
+    "ramp": _ramp,
     "stop": _stop,
     "landing": _landing,
     "rollback": _rollback,

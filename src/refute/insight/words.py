@@ -114,6 +114,12 @@ def cost(data: dict[str, Any]) -> str:
     return "at most " + ", ".join(parts) if parts else "not known"
 
 
+def exposed(data: dict[str, Any]) -> str:
+    """Say which units see the fault: their share, its steps, whose units stay together."""
+    steps = ", then ".join(percent(share) for share in [*(data.get("ramp") or ()), data["cohort"]])
+    return f"{steps} of {'units' if not data.get('cohort_by') else 'units by ' + clean(data['cohort_by'])}"
+
+
 def answerable(data: dict[str, Any]) -> str:
     """Return how likely one belief's run is to end with an answer."""
     usually = f", usually after {number(round(data['expected_units']))} units" if data.get("expected_units") else ""
@@ -124,6 +130,12 @@ def forecast(data: dict[str, Any]) -> str:
     """Return one belief's forecast."""
     named = ((name, data.get(name)) for name in ("held", "refuted", "inconclusive"))
     return ", ".join(f"{name} {percent(value)}" for name, value in named if value is not None)
+
+
+def ramp(data: dict[str, Any]) -> str:
+    """Say that more units see the fault, or why no more do."""
+    share = f"{percent(data['share'])} of units, step {data['step']} of {data['steps']}"
+    return f"{share}, from unit {data['first']}" if data["ok"] else f"stayed at {share}: {clean(data['reason'])}"
 
 
 def landing(data: dict[str, Any]) -> str:
@@ -278,3 +290,14 @@ def risk(proposal: dict[str, Any]) -> str:
 def spend(data: dict[str, float]) -> str:
     """Return what was spent, by name; nothing is said of what cost nothing."""
     return ", ".join(f"{number(value)} {name}" for name, value in data.items() if value)
+
+
+def campaign(data: dict[str, Any]) -> str:
+    """Return how far a campaign is: what it may spend and has spent, and why it ended."""
+    spent = duration(data["spent_s"])
+    time = spent if data["budget_s"] is None else f"{spent} of {duration(data['budget_s'])}"
+    units = number(round(data["spoiled"], 1))
+    harm = f"{units} units spoiled" if data["allowed"] is None else f"{units} of {number(round(data['allowed'], 1))} units spoiled"
+    runs = f"{data['runs']} {'run' if data['runs'] == 1 else 'runs'}"
+    reason = f": {clean(data['reason'])}" if data.get("reason") else ""
+    return f"{data['state']}{reason}; {runs}, {time}, {harm}, seed {data['seed']}"

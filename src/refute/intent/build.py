@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from refute.core.arming import Draw
+from refute.core.audience import Audience, Selection
+from refute.core.criterion import Criterion
 from refute.core.errors import RefuteError
 from refute.core.intent import (
     Approvals,
@@ -48,7 +50,7 @@ def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict
         digest: SHA-256 of the files' content.
     """
     workload = _workload(shape.workload, path)
-    radius = _blast_radius(shape.blast_radius, _default_radius(workload), path.parent)
+    radius = _blast_radius(shape.blast_radius, _default_radius(workload), path.parent, frozenset(shape.system.components))
     owner = shape.system.owner or ""
     beliefs = [_belief(about, document.where(("beliefs", number)), owner, units) for number, about in enumerate(shape.beliefs)]
     return Intent(
@@ -61,7 +63,7 @@ def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict
         steady_holds=tuple(shape.steady_state.holds),
         stop_when=tuple(shape.stop_when),
         blast_radius=radius,
-        environments={name: _environment(name, about, radius, path.parent) for name, about in shape.environments.items()},
+        environments={name: _environment(name, about, shape, radius, path.parent) for name, about in shape.environments.items()},
         notify=tuple(_notify(about) for about in shape.notify),
         alpha=shape.verdict.alpha,
         digest=digest,
@@ -72,7 +74,14 @@ def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict
 def _system(shape: shapes.IntentShape, folder: Path) -> System:
     components = {
         name: Component(
-            name, about.kind, tuple(about.calls), about.endpoint or "", about.python or "", _place(about, folder), about.via or ""
+            name,
+            about.kind,
+            tuple(about.calls),
+            about.endpoint or "",
+            about.python or "",
+            _place(about, shape.system.hosts, folder),
+            about.via or "",
+            about.version or "",
         )
         for name, about in shape.system.components.items()
     }
@@ -86,14 +95,17 @@ def _system(shape: shapes.IntentShape, folder: Path) -> System:
     return System(shape.system.name, components, journeys, shape.system.owner or "")
 
 
-def _place(about: shapes.ComponentShape, folder: Path) -> Place:
-    process = about.process
+def _place(about: shapes.ComponentShape, hosts: dict[str, shapes.HostShape], folder: Path) -> Place:
+    """Return where a component is; a host that nobody states is told by the checks."""
+    process, host = about.process, hosts.get(about.host or "")
     return Place(
         pidfile=str(folder / process.pidfile) if process is not None and process.pidfile else "",
         match=(process.match or "") if process is not None else "",
         port=about.port or 0,
         netns=about.netns or "",
         directory=str(folder / about.directory) if about.directory else "",
+        host=(about.host or "") if host is not None else "",
+        guardian=host.guardian if host is not None else "",
     )
 
 
@@ -171,18 +183,61 @@ def _magnitude(written: Any, unit: str) -> float | None:
         return None  # told by the checks, which run on every intent that is built
 
 
-def _blast_radius(about: shapes.BlastRadiusShape, base: BlastRadius, folder: Path) -> BlastRadius:
-    """Return the bounds that are stated, with the base's where none are; what is off limits adds up."""
+def _blast_radius(about: shapes.BlastRadiusShape, base: BlastRadius, folder: Path, components: frozenset[str]) -> BlastRadius:
+    """Return the bounds that are stated, with the base's where none are; what is off limits, and who is, adds up."""
     budget = about.error_budget
+    cohort, ramp = _shares(about, base)
     stated: dict[str, Any] = {
-        "cohort": about.cohort,
+        "cohort": cohort,
+        "ramp": ramp,
+        "audience": _audience(about, base.audience),
         "units": about.units,
         "duration_s": about.duration,
         "hosts": None if about.hosts is None else frozenset(about.hosts),
         "error_budget": None if budget is None else _error_budget(budget, folder),
-        "never": base.never | frozenset(about.never),
+        "never": base.never | frozenset(about.never) | _struck_never(about, components),
     }
     return BlastRadius(**{name: getattr(base, name) if value is None else value for name, value in stated.items()})
+
+
+def _shares(about: shapes.BlastRadiusShape, base: BlastRadius) -> tuple[float, tuple[float, ...]]:
+    """Return the cohort and the steps before it; a smaller cohort keeps those of the base's steps that are smaller still."""
+    if about.ramp is not None:
+        return about.ramp[-1], tuple(about.ramp[:-1])
+    cohort = base.cohort if about.cohort is None else about.cohort
+    return cohort, tuple(share for share in base.ramp if share < cohort)
+
+
+def _audience(about: shapes.BlastRadiusShape, base: Audience) -> Audience:
+    only, without = _selected(about.only), _selected(about.except_)
+    return Audience(about.cohort_by or base.by, (*base.only, *only), (*base.without, *without))
+
+
+def _selected(about: shapes.SelectionShape | None) -> tuple[Selection, ...]:
+    """Return which units a selection names; none where it speaks of components alone."""
+    if about is None or not (about.journeys or about.cases):
+        return ()
+    return (Selection(frozenset(about.journeys), dict(about.cases)),)
+
+
+def _struck_never(about: shapes.BlastRadiusShape, components: frozenset[str]) -> frozenset[str]:
+    """Return the components that selections put off limits."""
+    spared = frozenset(about.except_.components if about.except_ is not None else ())
+    chosen = frozenset(about.only.components if about.only is not None else ())
+    return spared | (components - chosen if chosen else frozenset())
+
+
+def _stops(shape: shapes.IntentShape, about: shapes.EnvironmentShape) -> tuple[Criterion, ...] | None:
+    """Return the stop conditions of an environment: its own, and those at the top that none of its own tightens."""
+    if not about.stop_when:
+        return None
+    kept = (one for one in shape.stop_when if not any(same_bound(one, tighter) for tighter in about.stop_when))
+    return (*kept, *about.stop_when)
+
+
+def same_bound(one: Criterion, other: Criterion) -> bool:
+    """Say whether two stop conditions bound the same thing from the same side, so that one of them is the tighter."""
+    return all(getattr(one, name) == getattr(other, name) for name in ("indicator", "journey", "statistic", "relation", "kind", "currency"))
 
 
 def _error_budget(about: shapes.ErrorBudgetShape, folder: Path) -> ErrorBudget | None:
@@ -203,12 +258,13 @@ def _notify(about: shapes.NotifyShape) -> Notify:
     return Notify(shape, str(getattr(about, shape)), frozenset(about.tell))
 
 
-def _environment(name: str, about: shapes.EnvironmentShape, base: BlastRadius, folder: Path) -> Environment:
+def _environment(name: str, about: shapes.EnvironmentShape, shape: shapes.IntentShape, base: BlastRadius, folder: Path) -> Environment:
     allow = default_hazards(name) if about.allow is None else frozenset(about.allow)
-    radius = None if about.blast_radius is None else _blast_radius(about.blast_radius, base, folder)
+    components = frozenset(shape.system.components)
+    radius = None if about.blast_radius is None else _blast_radius(about.blast_radius, base, folder, components)
     asked = about.approvals
     approvals = None if asked is None else Approvals(asked.need, folder / asked.signers, asked.not_ == "author")
-    return Environment(name, allow, radius, approvals, about.windows, about.freezes)
+    return Environment(name, allow, radius, approvals, about.windows, about.freezes, _stops(shape, about))
 
 
 def default_hazards(environment: str) -> frozenset[Hazard]:

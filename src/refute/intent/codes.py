@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from refute.intent.radius_codes import CODES as RADIUS
 from refute.intent.training_codes import TRAINING_CODES
 
 CODES: dict[str, tuple[str, str, str]] = {
@@ -175,6 +176,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         "A URL starts with http:// or https://, names a host and holds no password: the intent is recorded.",
         "Correct it; put secrets into the environment.",
     ),
+    "VALUE-GUARDIAN": (
+        "Not the address of a guardian",
+        "The guardian of another host is reached over TLS, at a host and a port.",
+        "Write it as `tls://10.0.0.2:7443`.",
+    ),
     "NAME-SYNTAX": (
         "Not a name",
         "Names and ids begin with a letter and go on with letters, digits, - and _; criteria could not name them otherwise.",
@@ -336,6 +342,16 @@ CODES: dict[str, tuple[str, str, str]] = {
         "The catalogue gives the range seen in the field, and that injectors can deliver.",
         "Choose one within it.",
     ),
+    "HOST-PATH": (
+        "A path on another host",
+        "Paths of a component on another host are read there, where no intent file is for them to be relative to.",
+        "Write it from the root: `/run/stock.pid`.",
+    ),
+    "HOST-UNKNOWN": (
+        "Unknown host",
+        "A component runs on a host that `system.hosts` does not state, so that nobody knows who could break it there.",
+        "State it: `hosts: {NAME: {guardian: tls://HOST:PORT}}` under `system`.",
+    ),
     "HOST-SYNTAX": (
         "Not a host",
         "Hosts are listed one by one: no scheme, port or wildcard.",
@@ -469,5 +485,6 @@ CODES: dict[str, tuple[str, str, str]] = {
         "A window names days of the week, hours and a time zone.",
         "Write it as `Mon-Thu 09:00-16:00 Europe/Berlin`.",
     ),
+    **RADIUS,
     **TRAINING_CODES,
 }

@@ -12,28 +12,38 @@ from typing import Any
 
 from refute.core.errors import refuse
 from refute.core.intent import Belief, Indicator, Intent, System, When
+from refute.intent.dependency import is_outside, outside, stated_version, version_mark
 from refute.system.graph import ancestors, reachable
 
 _LOOKS_LIKE_PATH = re.compile(r"[/\\*]|\.[A-Za-z][A-Za-z0-9]{0,6}$")
 _IGNORED_FOLDERS = frozenset({"__pycache__", "node_modules"})
 
 
-def fingerprint(intent: Intent, belief: Belief) -> dict[str, str]:
+def fingerprint(intent: Intent, belief: Belief, within: frozenset[str] = frozenset()) -> dict[str, str]:
     """Return a hash for each thing that the answer to a belief depends on.
 
     Args:
         intent: the belief's intent.
         belief: one of its beliefs.
+        within: ids of beliefs that rest on this one, for those that rest on each other.
 
     Returns:
-        SHA-256 in hexadecimal by name: the paths in `depends_on` as written, and `workload`, `cases`, `indicator`, `criterion`,
-        `fault`, `component` and `graph` (what reaches the target, and what it reaches) from the intent. A word that is no path, such
-        as `model`, has "": its version is not known here.
+        SHA-256 in hexadecimal by name: the paths, packages, variables and images in `depends_on` as written, `belief:ID` for a belief
+        that it names; `workload`, `cases`, `indicator`, `criterion`, `fault`, `component` and `graph` (what reaches the target, and
+        what it reaches) from the intent; and the versions that those components state (`model:llm`). What is none of these, such as
+        the word `model`, has "": its version is not known here.
 
     Raises:
         RefuteError: a path does not exist (`DEPENDS-MISSING`) or cannot be read (`FILE-UNREADABLE`).
     """
-    found = {name: _content(intent.folder, name, belief.where) for name in belief.depends_on}
+    found = {}
+    for name in belief.depends_on:
+        other = intent.beliefs.get(name)
+        if other is None or _exists(intent.folder / name):
+            found[name] = _content(intent.folder, name, belief.where)
+        elif name not in within:
+            rests = fingerprint(intent, other, within | {belief.id})
+            found[f"belief:{name}"] = _digest(json.dumps(rests, sort_keys=True).encode())
     target = intent.system.components[belief.when.target]
     workload = asdict(intent.workload)
     del workload["cases"]
@@ -46,10 +56,11 @@ def fingerprint(intent: Intent, belief: Belief) -> dict[str, str]:
         "indicator": _indicator(intent.indicators[belief.then.indicator]),
         "criterion": [belief.then.text, belief.among],
         "fault": _stated(belief.when),
-        "component": target.to_json(),
+        "component": {key: value for key, value in target.to_json().items() if key != "version"},
         "graph": _graph(intent.system, target.name),
     }
     found |= {name: _digest(json.dumps(part, sort_keys=True).encode()) for name, part in parts.items()}
+    found |= _versions(intent.system, target.name)
     if intent.workload.training is not None:
         return found | {name: _hash_path(intent.folder / name, belief.where) for name in intent.workload.training.files}
     return found | {"cases": _hash_path(intent.workload.cases, belief.where)}
@@ -71,6 +82,13 @@ def _stated(when: When) -> dict[str, Any]:
     return stated
 
 
+def _versions(system: System, target: str) -> dict[str, str]:
+    """Return a hash of each version that a component around the target states."""
+    around = sorted(ancestors(system, target) | reachable(system, target))
+    stated = {name: component for name in around if (component := system.components[name]).version}
+    return {version_mark(name, one.kind): _digest(stated_version(one.version).encode()) for name, one in stated.items()}
+
+
 def _graph(system: System, target: str) -> list[list[Any]]:
     around = ancestors(system, target) | reachable(system, target)
     return [[name, system.components[name].kind, sorted(system.components[name].calls)] for name in sorted(around)]
@@ -83,7 +101,7 @@ def missing_path(folder: Path, name: str) -> bool:
         folder: what it is relative to.
         name: as written.
     """
-    return bool(_LOOKS_LIKE_PATH.search(name)) and not _exists(folder / name)
+    return not is_outside(name) and bool(_LOOKS_LIKE_PATH.search(name)) and not _exists(folder / name)
 
 
 def _exists(path: Path) -> bool:
@@ -91,6 +109,8 @@ def _exists(path: Path) -> bool:
 
 
 def _content(folder: Path, name: str, where: str) -> str:
+    if is_outside(name):
+        return outside(name)
     if missing_path(folder, name):
         raise refuse("DEPENDS-MISSING", "the belief depends on a file that does not exist", where=where, seen=name)
     path = folder / name

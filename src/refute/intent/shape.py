@@ -17,6 +17,7 @@ from refute.intent.values import (
     Duration,
     Endpoint,
     Freezes,
+    GuardianAddress,
     MagnitudeText,
     Name,
     Objective,
@@ -24,9 +25,11 @@ from refute.intent.values import (
     Pattern,
     PositiveShare,
     Price,
+    Ramp,
     Rate,
     Reference,
     Reserved,
+    Said,
     StakeOrMoney,
     Text,
     Url,
@@ -80,6 +83,20 @@ class ComponentShape(Part):
     )
     netns: Name | None = Field(default=None, description="Named network namespace that it runs in.")
     directory: Text | None = Field(default=None, description="Directory that it writes to, relative to this file.")
+    version: Text | None = Field(
+        default=None,
+        description="What runs there: a model and its version, an image's digest, a release; env:NAME where a variable holds it. "
+        "Its change makes answers stale.",
+    )
+    host: Text | None = Field(
+        default=None, description="Host of `system.hosts` that it runs on, if not on this one; process, port and directory are those there."
+    )
+
+
+class HostShape(Part):
+    """Another host that components run on. Certificates stand in the user's configuration, never here."""
+
+    guardian: GuardianAddress = Field(description="Where its `refute guardian` listens.")
 
 
 class SystemShape(Part):
@@ -88,6 +105,7 @@ class SystemShape(Part):
     name: Text = Field(description="Unique for the team.")
     owner: Text | None = Field(default=None, description="Who answers for the system.")
     components: dict[Name, ComponentShape] = Field(min_length=1, description="Components by name; traces may add some.")
+    hosts: dict[Name, HostShape] = Field(default={}, description="Other hosts that components run on, by name.")
     traces: Paths | None = Field(
         default=None, description="OTLP files, `*` allowed, or a graph of `refute import traces --json`: refine components, calls, weights."
     )
@@ -220,15 +238,38 @@ class ErrorBudgetShape(Part):
         return self
 
 
+class SelectionShape(Part):
+    """Some of the traffic, and some of the system."""
+
+    journeys: list[Text] = Field(default=[], description="Names of journeys.")
+    components: list[Text] = Field(default=[], description="Names of components that faults strike.")
+    cases: dict[Name, Said] = Field(default={}, description="Values by field of the case: one, or a list of them.")
+
+
 class BlastRadiusShape(Part):
     """How much may be risked."""
 
     cohort: Cohort | None = Field(default=None, description="Share of units that see the fault; 50% where not stated.")
+    ramp: Ramp | None = Field(
+        default=None, description="Rising shares instead of `cohort`: each comes once the one before it has landed and done no undue harm."
+    )
+    cohort_by: Name | None = Field(
+        default=None,
+        description="Field of the case, such as a user or a tenant, whose units stay in one arm; each unit by itself otherwise.",
+    )
+    only: SelectionShape | None = Field(default=None, description="What alone may see faults; everything where not stated.")
+    except_: SelectionShape | None = Field(default=None, alias="except", description="What sees none.")
     units: Annotated[int, Field(ge=2)] | None = Field(default=None, description="Treatment and control together; 400 where not stated.")
     duration: Duration | None = Field(default=None, description="Longest injection; 5 min where not stated.")
     error_budget: ErrorBudgetShape | None = Field(default=None, description="How much of an error budget may be spent.")
     never: list[Text] = Field(default=[], description="Components that no fault may touch.")
     hosts: list[Text] | None = Field(default=None, description="Hosts to which load may be sent; loopback where not stated.")
+
+    @model_validator(mode="after")
+    def _has_one_cohort(self) -> BlastRadiusShape:
+        if self.ramp is not None and self.cohort is not None:
+            raise mistake("RAMP-COHORT", "states `cohort` beside `ramp`, whose last step it is", allowed="one of them")
+        return self
 
 
 class ApprovalsShape(Part):
@@ -262,7 +303,7 @@ class EnvironmentShape(Part):
     approvals: ApprovalsShape | None = Field(default=None, description="Whose signed yes a run needs here.")
     windows: Windows = Field(default=(), description="Hours in which experiments may run, with their zone; at any time where not stated.")
     freezes: Freezes = Field(default=(), description="Days on which none may run.")
-    stop_when: Annotated[Any, Reserved("stop conditions of an environment", "`stop_when` at the top")] = None
+    stop_when: list[CriterionText] = Field(default=[], description="Further bounds here, or tighter ones.")
 
 
 class WhenShape(Part):
@@ -296,7 +337,10 @@ class BeliefShape(Part):
     decides: Text | None = Field(default=None, description="The decision that hangs on it.")
     if_wrong: StakeOrMoney = Field(default="medium", description="What it costs if wrong: low, medium, high, severe or an amount of money.")
     owner: Text | None = Field(default=None, description="Who answers for it; the system's owner where not stated.")
-    depends_on: list[Text] = Field(default=[], description="Files, folders and names that make the answer stale when they change.")
+    depends_on: list[Text] = Field(
+        default=[],
+        description="What makes the answer stale when it changes: files, folders, package:NAME, env:NAME, image:REF, ids of beliefs.",
+    )
 
 
 class VerdictShape(Part):

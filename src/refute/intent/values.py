@@ -83,6 +83,22 @@ Cohort = Annotated[
     _bounded(lambda share: 0 < share < 1, "leaves one cohort empty", "over 0% and under 100%, so that both cohorts see traffic"),
     _PERCENTAGE,
 ]
+
+
+def _ramp(value: Any) -> tuple[float, ...]:
+    steps = [float(_share(step)) for step in value] if isinstance(value, list) else []
+    if len(steps) < 2 or steps != sorted(set(steps)) or not 0 < steps[0] <= steps[-1] < 1:
+        raise mistake("RAMP-ORDER", "does not rise from one share to another", allowed="two or more, such as [1%, 5%, 20%]")
+    return tuple(steps)
+
+
+Ramp = Annotated[
+    tuple[float, ...],
+    PlainValidator(_ramp),
+    WithJsonSchema(
+        {"type": "array", "minItems": 2, "items": {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*%\s*$", "examples": ["30%"]}}
+    ),
+]
 Objective = Annotated[
     float,
     _bounded(lambda share: 0 < share < 1, "is no objective with a budget", "over 0% and under 100%"),
@@ -239,6 +255,28 @@ def _magnitude(value: Any) -> Any:
 MagnitudeText = Annotated[Any, PlainValidator(_magnitude), WithJsonSchema(_MAGNITUDE_SCHEMA)]
 
 
+def _said(value: Any) -> frozenset[str]:
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(one, str | int | float) for one in listed):
+        raise mistake("VALUE-TYPE", "is no value of a case", allowed="text, a number, true or false, or a list of them")
+    return frozenset(str(one).lower() if isinstance(one, bool) else str(one) for one in listed)
+
+
+Said = Annotated[
+    frozenset[str],
+    PlainValidator(_said),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": ["string", "number", "boolean"]},
+                {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}},
+            ],
+            "examples": ["free"],
+        }
+    ),
+]
+
+
 def _url(value: Any) -> str:
     allowed = "a URL such as http://127.0.0.1:8000/ask, without user name and password"
     try:
@@ -263,6 +301,16 @@ def _endpoint(value: Any) -> str:
 
 
 Endpoint = Annotated[str, PlainValidator(_endpoint), _text_schema(r"^(https?|tcp)://[^\s@]+$", "http://127.0.0.1:8000/v1")]
+
+
+def _guardian(value: Any) -> str:
+    found = re.fullmatch(r"tls://[^\s@/?#]+:(\d{1,5})", value) if isinstance(value, str) else None
+    if found is None or not 0 < int(found[1]) < 65536:
+        raise mistake("VALUE-GUARDIAN", "is not the address of a guardian", allowed="tls://HOST:PORT, such as tls://10.0.0.2:7443")
+    return str(value)
+
+
+GuardianAddress = Annotated[str, PlainValidator(_guardian), _text_schema(r"^tls://[^\s@/?#]+:\d+$", "tls://10.0.0.2:7443")]
 
 
 def _reference(value: Any) -> str:

@@ -28,6 +28,8 @@ USUAL_RHO: Mapping[str, float] = {
     "code": 0.4,
     "package": 0.2,
     "deployment": 0.3,
+    "graph": 0.4,
+    "belief": 0.5,
     "intent": 1.0,
 }
 """ρ by kind of dependency before any re-run has told: the probability that a change of all of that kind changes the answer."""
@@ -105,10 +107,10 @@ def mixed(stated: float, freshness: Sequence[float], pooled: Callable[[Sequence[
     order = sorted(range(len(freshness)), key=lambda place: -freshness[place])
     left, total = 1.0, 0.0
     for used, place in enumerate(order):
-        before = pooled(sorted(order[:used])) if used else stated
-        total += (left - freshness[place]) * before
-        left = freshness[place]
-    return total + left * (pooled(sorted(order)) if order else stated)
+        if freshness[place] < left:  # pieces that are equally fresh count together
+            total += (left - freshness[place]) * (pooled(sorted(order[:used])) if used else stated)
+            left = freshness[place]
+    return total + (left * (pooled(sorted(order)) if order else stated) if left > 0.0 else 0.0)
 
 
 def learn_decay(repeats: Iterable[Repeat], start: Decay | None = None) -> Decay:

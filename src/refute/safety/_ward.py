@@ -8,11 +8,12 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from refute.core.arming import Handle, Injector
+from refute.core.arming import Handle, Injector, permitted
 from refute.core.errors import Problem, RefuteError
 from refute.core.lease import Lease
 from refute.core.link import MAX_LINE_BYTES, Message, decode, encode
 from refute.core.process import ProcessIdentity
+from refute.core.zone import Zone
 from refute.safety._mender import Mender
 from refute.safety.journal import Journal
 from refute.safety.recover import note_undone, undo
@@ -101,8 +102,8 @@ class Ward:
         if self._handles:
             raise RefuteError(Problem("LINK-ARMED", "this run has armed something already", next="refute abort"))
         runner = ProcessIdentity.from_json(message["runner"])
-        self._journal, self._lease = self._journal_of(runner), Lease(message["ttl_s"])
-        self._about = {"experiment": message["experiment"], "runner": runner.pid}
+        self._journal, self._lease = self._journal_of(runner), Lease(message["ttl_s"], zone=Zone.from_json(message.get("off_limits", ())))
+        self._about = {"experiment": message["experiment"], "runner": runner.pid, "by": message.get("by", "")}
         try:
             for data in message["handles"]:
                 self._apply(Handle.from_json(data), message["experiment"], self._journal, self._lease)
@@ -115,6 +116,7 @@ class Ward:
         if handle.injector not in self._injectors:
             problem = Problem("GUARDIAN-INJECTOR", "the guardian does not know this injector", seen=handle.injector, next="refute doctor")
             raise RefuteError(problem)
+        permitted(handle, lease)
         journal.advance(handle, "intended", experiment=experiment)
         self._handles.append(handle)
         self._injectors[handle.injector].apply(handle, lease)

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from refute.core.arming import Arming, Handle
 from refute.core.errors import Problem
-from refute.injectors.registry import choose
+from refute.injectors.registry import choose, struck_elsewhere
+from refute.safety.far import mechanism
 from refute.safety.journal import Journal
 from refute.safety.summon import post_beside, summon
 
@@ -71,6 +72,8 @@ def rollback_ready(arming: Arming, journal: Journal) -> str:
     Raises:
         RefuteError: nothing can inject it (`INJECTOR-NONE`), or no guardian can be had (`GUARDIAN-…`).
     """
+    if struck_elsewhere(arming):
+        return f"the guardian of {arming.component.place.host} applies {arming.fault} by {mechanism(arming)} and removes it"
     hand = choose(arming)
     if hand.rollback_kind == "expiring":
         return f"{arming.fault} ends with its lease"

@@ -7,10 +7,12 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any, Self
 
-from refute.core.arming import Handle, Landing
+from refute.core.arming import Arming, Handle, Landing
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError
 from refute.core.link import MAX_LINE_BYTES, Message, decode, encode
 from refute.core.process import this_process
+from refute.core.zone import NOWHERE, Zone
+from refute.injectors.registry import choose
 from refute.safety._post import Post
 from refute.safety.journal import Journal
 from refute.safety.summon import post_beside, summon
@@ -26,10 +28,19 @@ class Guard:
     Args:
         journal: of this machine, to see what became of a handle where the guardian died.
         post: where the guardian sits; by default beside the journal.
+        zone: what the guardian must not touch for this run.
+
+    Attributes:
+        unnoted: what the journal of this machine could not write down.
+        resisting: what it means, in words, that something is not seen to be gone.
     """
 
-    def __init__(self, journal: Journal, post: Post | None = None) -> None:
+    resisting = "it is not seen to be gone; the guardian goes on trying"
+
+    def __init__(self, journal: Journal, post: Post | None = None, zone: Zone = NOWHERE) -> None:
         """Reach nobody yet."""
+        self.unnoted: tuple[Problem, ...] = ()
+        self._zone = zone
         self._journal = journal
         self._post = post if post is not None else post_beside(journal)
         self._reader: asyncio.StreamReader | None = None
@@ -45,6 +56,17 @@ class Guard:
     async def __aexit__(self, *_exc: object) -> None:
         self._leave()
 
+    async def prepare(self, arming: Arming) -> Handle:
+        """Return the handle of a fault, made where its target is; nothing is changed by it.
+
+        Args:
+            arming: the fault, aimed.
+
+        Raises:
+            RefuteError: it cannot be done (`INJECTOR-NONE`, `HOST-REFUSED`), or the guardian is gone (`GUARDIAN-…`).
+        """
+        return choose(arming).prepare(arming)
+
     async def arm(self, handles: Sequence[Handle], experiment: str, ttl_s: float) -> None:
         """Have handles written down and applied; where it fails, none of them is left.
 
@@ -57,7 +79,8 @@ class Guard:
             RefuteError: a hand refused, the journal cannot be written, or the guardian is gone (`GUARDIAN-LOST`).
         """
         handed = [handle.to_json() for handle in handles]
-        await self._ask("arm", handles=handed, experiment=experiment, ttl_s=ttl_s, runner=this_process().to_json())
+        off_limits = self._zone.to_json()
+        await self._ask("arm", handles=handed, experiment=experiment, ttl_s=ttl_s, runner=this_process().to_json(), off_limits=off_limits)
 
     async def renew(self, ttl_s: float) -> None:
         """Extend the lease, and hear what has been seen.
@@ -101,26 +124,29 @@ class Guard:
         return False
 
     async def _reach(self) -> None:
-        """Connect to the guardian, starting one where there is none.
+        """Connect to the guardian where there is no connection.
 
         Raises:
             RefuteError: there can be none (`GUARDIAN-…`, `JOURNAL-…`).
         """
-        if self._writer is not None:
-            return
+        if self._writer is None:
+            self._reader, self._writer = await self._connected()
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Find or start the guardian of this machine, and connect."""
         await asyncio.to_thread(summon, self._post)
         try:
             connection = self._post.connect()
             connection.setblocking(False)
-            self._reader, self._writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE_BYTES)
+            return await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE_BYTES)
         except OSError as error:
-            raise _lost(str(error)) from None
+            raise lost(str(error)) from None
 
     async def _ask(self, op: str, timeout_s: float = _ANSWER_S, **fields: Any) -> Message:
         async with self._turn:
             reader, writer = self._reader, self._writer
             if reader is None or writer is None:
-                raise _lost("it is gone")
+                raise lost("it is gone")
             self._number += 1
             try:
                 writer.write(encode({"id": self._number, "op": op, **fields}))
@@ -131,7 +157,7 @@ class Guard:
                 raise
             except (OSError, ValueError, EOFError, TimeoutError) as error:
                 self._leave()
-                raise _lost(f"{op}: {type(error).__name__}") from None
+                raise lost(f"{op}: {type(error).__name__}") from None
         if not message["ok"] and "problems" in message:
             raise RefuteError(*(Problem(**problem) for problem in message["problems"]), exit_code=EXIT_INCONCLUSIVE)
         self._landings.update({name: Landing.from_json(data) for name, data in message.get("landings", {}).items()})
@@ -139,10 +165,15 @@ class Guard:
 
     def _leave(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            self._writer.transport.abort()
         self._reader = self._writer = None
 
 
-def _lost(why: str) -> RefuteError:
+def lost(why: str) -> RefuteError:
+    """Return the error of a guardian that has gone in the middle of a run.
+
+    Args:
+        why: in words.
+    """
     problem = Problem("GUARDIAN-LOST", "the guardian is gone; whoever takes over removes the fault", seen=why)
     return RefuteError(problem, exit_code=EXIT_INCONCLUSIVE)

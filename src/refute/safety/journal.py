@@ -111,6 +111,15 @@ class Journal:
             if state == "verified":
                 self._archive(path)
 
+    def state(self, name: str) -> State | None:
+        """Return the last state of a handle, None where there is no such handle, or it was finished long ago.
+
+        Args:
+            name: its id.
+        """
+        with explained(self.directory):
+            return self._state(name, _lines_of(self._path(name)))
+
     def live(self) -> list[Entry]:
         """Return the handles that are not verified yet, oldest first; lines that were torn by a crash are left out.
 

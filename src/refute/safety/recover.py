@@ -12,6 +12,7 @@ from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, RefuteError
 from refute.core.lease import MAX_TTL_S
 from refute.core.process import ProcessIdentity, is_running
 from refute.injectors.door import is_disarmed
+from refute.safety.far import GONE, ask_there
 from refute.safety.journal import Entry, Journal, State
 from refute.safety.state import doors_directory
 
@@ -64,6 +65,11 @@ class Recovery:
         unproven = self.damaged or any(one.ending == "unproven" for one in self.handles)
         return EXIT_UNPROVEN_ROLLBACK if unproven else EXIT_HELD
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Recovery:
+        """Return the recovery that `to_json` wrote."""
+        return cls(tuple(Recovered(**one) for one in data["handles"]), tuple(data["damaged"]))
+
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
         return asdict(self) | {"exit_code": self.exit_code}
@@ -95,6 +101,8 @@ def recover(
     for entry in reversed(journal.live()):
         if running(entry.runner) and not force:
             found.append(ended(entry, "running", f"its runner, process {entry.runner.pid}, still runs", "refute abort"))
+        elif entry.handle.rollback == "elsewhere" or _relayed(entry):
+            found.append(_elsewhere(journal, entry))
         elif entry.handle.rollback == "expiring":
             found.append(_expired(journal, entry, running))
         else:
@@ -112,6 +120,30 @@ def _expired(journal: Journal, entry: Entry, running: Callable[[ProcessIdentity]
         reason = f"the fault lives in process {left[0]}, which still runs; without its runner the lease ends within {MAX_TTL_S:g} s"
         return ended(entry, "unproven", reason, f"refute recover again once process {left[0]} has ended: kill {left[0]}")
     return _noted(journal, entry, "the processes that it lived in are gone" if not living else "its process says that it is not armed")
+
+
+def _relayed(entry: Entry) -> bool:
+    """Say whether a fault lives in a proxy of another host."""
+    component = entry.handle.data.get("arming", {}).get("component", {})
+    return bool(component.get("via") and component.get("place", {}).get("guardian"))
+
+
+def _elsewhere(journal: Journal, entry: Entry) -> Recovered:
+    """Have the guardian of the host where a fault was see to it that it is gone."""
+    place = entry.handle.data["arming"]["component"]["place"]
+    host = place["host"]
+    try:
+        answer = ask_there(place["guardian"], "undo", handle=entry.handle.data.get("handle", entry.handle.id))
+    except RefuteError as error:
+        problem = error.problems[0]
+        reason = f"the guardian of {host} cannot be asked: {problem.seen or problem.what}; unless it is dead too, it has removed the fault"
+        return ended(entry, "unproven", reason, f"refute recover again once it can be reached; or refute doctor on {host}")
+    if answer["state"] not in GONE:
+        reason = f"the guardian of {host} has not done it yet: {answer['reason']}"
+        return ended(entry, "unproven", reason, "mend the cause there; that guardian tries again by itself")
+    never = "says that it is armed nowhere there" if _relayed(entry) else "has never applied it"
+    why = "has removed it and seen that it is gone" if answer["state"] else never
+    return _noted(journal, entry, f"the guardian of {host} {why}")
 
 
 def undo(injectors: Mapping[str, Injector], handle: Handle) -> str:

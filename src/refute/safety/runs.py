@@ -6,15 +6,17 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from refute.core.errors import RefuteError, refuse
+from refute.core.intent import System
 from refute.core.process import ProcessIdentity, is_running, this_process
+from refute.core.zone import addresses
 from refute.safety.state import explained, make_directory, state_directory
 
 
@@ -36,20 +38,42 @@ class LiveRun:
 
 
 @contextmanager
-def registered(system: str, experiment: str, state: Path | None = None) -> Iterator[LiveRun]:
-    """Hold a system for one run; the hold ends with the process, however it ends.
+def registered(system: str, experiment: str, state: Path | None = None, shared: Collection[str] = ()) -> Iterator[LiveRun]:
+    """Hold a system for one run, and what it shares with others; the hold ends with the process, however it ends.
 
     Args:
         system: name of the system under test.
         experiment: id of the experiment.
         state: the state directory.
+        shared: addresses of what the run's fault can harm (`harmed`), which runs on other systems may reach too.
 
     Raises:
-        RefuteError: another run on this system is live (`RUN-CONCURRENT`), or the state directory cannot be written (`JOURNAL-…`).
+        RefuteError: another run on this system is live (`RUN-CONCURRENT`), or one that harms what this one would (`RUN-SHARED`), or the
+            state directory cannot be written (`JOURNAL-…`).
     """
-    path = _directory(state) / f"{sha256(system.encode()).hexdigest()[:16]}.lock"
-    with _held(path, LiveRun(system, experiment, this_process(), time.time())) as run:
+    run = LiveRun(system, experiment, this_process(), time.time())
+    with ExitStack() as stack:
+        stack.enter_context(_held(_lock(state, system, ".lock"), run))
+        for address in sorted(shared):  # in one order, so that of two runs at least one gets everything
+            stack.enter_context(_held(_lock(state, address, ".shared"), run, address))
         yield run
+
+
+def harmed(system: System, target: str) -> frozenset[str]:
+    """Return the addresses of what a fault can harm: the target, and whatever calls it on the way from a user.
+
+    Args:
+        system: under test.
+        target: name of the component that is struck.
+    """
+    names = {target}
+    while more := {name for name, one in system.components.items() if names & set(one.calls)} - names:
+        names |= more
+    return frozenset(address for name in names if name in system.components for address in addresses(system.components[name]))
+
+
+def _lock(state: Path | None, name: str, suffix: str) -> Path:
+    return _directory(state) / f"{sha256(name.encode()).hexdigest()[:16]}{suffix}"
 
 
 @contextmanager
@@ -72,7 +96,7 @@ def accompanied(program: str, state: Path | None = None) -> Iterator[LiveRun]:
 
 
 @contextmanager
-def _held(path: Path, run: LiveRun) -> Iterator[LiveRun]:
+def _held(path: Path, run: LiveRun, address: str = "") -> Iterator[LiveRun]:
     make_directory(path.parent)
     with explained(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -80,7 +104,7 @@ def _held(path: Path, run: LiveRun) -> Iterator[LiveRun]:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise _concurrent(run.system, path) from None
+                raise (_sharing(address, path) if address else _concurrent(run.system, path)) from None
             _write(descriptor, run)
         except BaseException:
             os.close(descriptor)
@@ -119,12 +143,20 @@ def _read(path: Path) -> LiveRun | None:
         return None
 
 
-def _concurrent(system: str, path: Path) -> RefuteError:
+def _sharing(address: str, path: Path) -> RefuteError:
     other = _read(path)
-    seen = (
-        f"experiment {other.experiment or '(no name)'}, process {other.process.pid}"
-        if other is not None
-        else "a run that is just starting or ending"
-    )
+    where = f" on {other.system!r}" if other is not None else ""
+    what = f"another live run{where} harms what this one would: {address}"
+    return refuse("RUN-SHARED", what, seen=_seen(other), next="wait for it, or stop it: refute abort")
+
+
+def _seen(other: LiveRun | None) -> str:
+    if other is None:
+        return "a run that is just starting or ending"
+    return f"experiment {other.experiment or '(no name)'}, process {other.process.pid}"
+
+
+def _concurrent(system: str, path: Path) -> RefuteError:
+    seen = _seen(_read(path))
     what = f"another run on {system!r} is live: two at once would each see the other's faults"
     return refuse("RUN-CONCURRENT", what, seen=seen, next="wait for it, or stop it: refute abort")

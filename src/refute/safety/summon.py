@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import sys
 import time
@@ -11,7 +10,8 @@ from typing import Any
 
 from refute import __version__
 from refute.core.errors import refuse
-from refute.core.link import Message, decode, encode
+from refute.core.link import Message
+from refute.safety._lines import Lines
 from refute.safety._post import Post
 from refute.safety.journal import Journal
 from refute.safety.state import probe
@@ -74,20 +74,9 @@ def ask_now(post: Post, op: str, timeout_s: float = 5.0, **fields: Any) -> Messa
     """
     try:
         with post.connect() as connection:
-            connection.settimeout(timeout_s)
-            connection.sendall(encode({"id": 1, "op": op, **fields}))
-            return decode(_line(connection))
+            return Lines(connection).ask(op, timeout_s, **fields)
     except (OSError, ValueError):
         return None
-
-
-def _line(connection: socket.socket) -> bytes:
-    data = b""
-    while not data.endswith(b"\n"):
-        if not (chunk := connection.recv(65536)):
-            raise ConnectionError("closed without an answer")
-        data += chunk
-    return data
 
 
 def _who(post: Post) -> str:

@@ -38,6 +38,14 @@ class Bets:
         """Natural logarithm of the largest wealth."""
         return math.log(self.largest)
 
+    @property
+    def log_now(self) -> float:
+        """Natural logarithm of the wealth after the last unit, with unresolved ones at their worst; it falls again where units are good."""
+        if not self._wealth:
+            return 0.0
+        reserve = self._joining(len(self._wealth) - 1)[1]
+        return math.log(max(sum(self._wealth[-1]) / self._strategies + reserve, 1 / _CEILING))
+
     def append(self, worst: Factors) -> None:
         """Add the next unit, unresolved."""
         self._factors.append(worst)

@@ -66,6 +66,11 @@ class AbsoluteStopWatch:
         """Evidence for stopping; the alarm is raised at `stop.threshold`."""
         return self._bets.log_largest
 
+    @property
+    def log_now(self) -> float:
+        """Evidence by the last unit: unlike the largest, it falls again where units are good."""
+        return self._bets.log_now
+
     def see(self, index: int, breach: float | None) -> bool:
         """Note an outcome, as in `RatioWatch.see`.
 
@@ -153,6 +158,11 @@ class RelativeStopWatch:
     def log_evidence(self) -> float:
         """Evidence for stopping; the alarm is raised at `stop.threshold`."""
         return self._bets.log_largest
+
+    @property
+    def log_now(self) -> float:
+        """Evidence by the last unit: unlike the largest, it falls again where units are good."""
+        return self._bets.log_now
 
     def begin(self, *, treatment: bool, share: float) -> int:
         """Note that the next unit starts now, as in `RelativeWatch.begin`."""

@@ -12,8 +12,10 @@ from typing import Any
 
 from refute.core.arming import Arming, Handle, Injector
 from refute.core.context import Arm, UnitContext, current_unit
+from refute.core.errors import RefuteError
 from refute.core.lease import Lease
 from refute.core.system import ComponentKind
+from refute.core.zone import Zone
 from refute.faults.catalogue import find
 
 _TTL_S = 20.0
@@ -78,6 +80,16 @@ class InjectorContract:
         scale = find(self.arming.fault).magnitude
         for magnitude in (1.0,) if scale is None else (scale.low - 1, scale.high * 2 + 1):
             assert self.injector.refuses(replace(self.arming, magnitude=magnitude)), f"it would inject a magnitude of {magnitude:g}"
+
+    def test_it_keeps_out_of_what_is_off_limits(self) -> None:
+        """`apply` refuses a target that its lease does not permit, also under another name, and changes nothing."""
+        clean = self._clean()
+        handle = self.injector.prepare(self.arming)
+        for name in (self.arming.component.name, "under another name"):
+            zone = Zone((replace(self.arming.component, name=name),))
+            code = self._refusal(handle, Lease(_TTL_S, zone=zone))
+            assert code == "BLAST-NEVER", "it was applied: ask `lease.permits(component)` first"
+        assert self._seen("treatment") == clean
 
     # What it does
 
@@ -177,6 +189,15 @@ class InjectorContract:
             assert self.injector.landed(second).injected >= 1
 
     # Tools
+
+    def _refusal(self, handle: Handle, lease: Lease) -> str:
+        """Apply, and return the code with which that was refused; "" where it was not, and is rolled back."""
+        try:
+            self.injector.apply(handle, lease)
+        except RefuteError as error:
+            return error.problems[0].code
+        self.injector.rollback(handle)
+        return ""
 
     def _clean(self) -> Any:
         return self._seen("treatment")

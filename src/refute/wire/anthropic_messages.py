@@ -97,13 +97,15 @@ class AnthropicMessages(Codec):
                 return StreamEvent(block, data, usage="usage" in message, model=string(message.get("model")))
             case "message_delta":
                 reason = mapping(data.get("delta")).get("stop_reason")
-                finish: Finish = _FINISH.get(reason, "other") if reason else ""
+                finish: Finish = _FINISH.get(string(reason), "other") if reason else ""
                 return StreamEvent(block, data, finish=finish, usage="usage" in data)
             case other:
                 return StreamEvent(block, data, terminal=other == "message_stop", error=other == "error")
 
     def edit_event(self, event: StreamEvent, edit: Edit) -> bytes:
         """See `Codec.edit_event`."""
+        if event.data is None:
+            return event.raw
         data = with_usage(event.data, "usage", edit.usage)
         if "message" in data:
             data = data | {"message": _with_fields(mapping(data["message"]), edit)}
@@ -137,7 +139,7 @@ class AnthropicMessages(Codec):
         )
         reason = data.get("stop_reason")
         text = "".join(string(block.get("text")) for block in blocks)
-        return Answer(text, tools, _FINISH.get(reason, "other") if reason else "", data)
+        return Answer(text, tools, _FINISH.get(string(reason), "other") if reason else "", data)
 
     def edit_answer(self, reply: Reply, answer: Answer, edit: Edit) -> Reply:
         """See `Codec.edit_answer`; of arguments that are no whole JSON, the entries that are complete (see `entries_within`)."""

@@ -118,7 +118,7 @@ class Gemini(Codec):
 
     def edit_event(self, event: StreamEvent, edit: Edit) -> bytes:
         """See `Codec.edit_event`."""
-        return write_event(_edited(event.data, edit))
+        return event.raw if event.data is None else write_event(_edited(event.data, edit))
 
     def add_tool(self, before: StreamEvent, tool: ToolDelta) -> bytes:
         """See `Codec.add_tool`."""
@@ -238,7 +238,7 @@ def _finish(data: dict[str, Any]) -> Finish:
     reason = next((reason for candidate in mappings(data.get("candidates")) if (reason := candidate.get("finishReason"))), "")
     if reason == "STOP" and _calls(data):
         return "tool_calls"
-    return _FINISH.get(reason, "other") if reason else ""
+    return _FINISH.get(string(reason), "other") if reason else ""
 
 
 def _embeddings(reply: Reply) -> list[dict[str, Any]]:

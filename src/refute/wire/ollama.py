@@ -10,7 +10,7 @@ from refute.wire.exchange import Call, Reply, Request
 from refute.wire.framing import LineSplitter, Splitter
 from refute.wire.protocol import Codec, of_json
 from refute.wire.request import attempt_of, json_object, with_body
-from refute.wire.shapes import entries_within, mapping, mappings, string
+from refute.wire.shapes import entries_within, mapping, mappings, scaled, string
 from refute.wire.sse import compact, read_json
 
 _OPERATIONS = {"/api/chat": "chat", "/api/generate": "chat", "/api/embed": "embeddings", "/api/embeddings": "embeddings"}
@@ -91,7 +91,7 @@ class Ollama(Codec):
 
     def edit_event(self, event: StreamEvent, edit: Edit) -> bytes:
         """See `Codec.edit_event`."""
-        return _line(_edited(event.data, edit))
+        return event.raw if event.data is None else _line(_edited(event.data, edit))
 
     def add_tool(self, before: StreamEvent, tool: ToolDelta) -> bytes:
         """See `Codec.add_tool`."""
@@ -151,7 +151,7 @@ def _edited(data: dict[str, Any], edit: Edit) -> dict[str, Any]:
     if edit.usage is None:
         return data | changes
     kept = {name: value for name, value in data.items() if edit.usage or name not in _COUNTS}
-    return kept | changes | {name: round(kept[name] * edit.usage) for name in _COUNTS if name in kept}
+    return kept | changes | {name: scaled(kept[name], edit.usage) for name in _COUNTS if name in kept}
 
 
 def _with_message(message: dict[str, Any], edit: Edit) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class OpenAIChat(Codec):
 
     def edit_event(self, event: StreamEvent, edit: Edit) -> bytes:
         """See `Codec.edit_event`."""
-        return write_event(_edited(event.data, "delta", edit))
+        return event.raw if event.data is None else write_event(_edited(event.data, "delta", edit))
 
     def add_tool(self, before: StreamEvent, tool: ToolDelta) -> bytes:
         """See `Codec.add_tool`."""
@@ -147,4 +147,4 @@ def _tool(tool: dict[str, Any]) -> ToolDelta:
 
 def _finish(choices: list[dict[str, Any]]) -> Finish:
     reason = next((reason for choice in choices if (reason := choice.get("finish_reason"))), "")
-    return _FINISH.get(reason, "other") if reason else ""
+    return _FINISH.get(string(reason), "other") if reason else ""

@@ -53,6 +53,8 @@ class OpenAIResponses(Codec):
 
     def edit_event(self, event: StreamEvent, edit: Edit) -> bytes:
         """See `Codec.edit_event`."""
+        if event.data is None:
+            return event.raw
         data: dict[str, Any] = event.data
         kind = string(data.get("type"))
         if "response" in data:
@@ -61,7 +63,7 @@ class OpenAIResponses(Codec):
                 kind = "response.completed" if edited["status"] == "completed" else "response.incomplete"
             data = data | {"type": kind, "response": edited}
         elif "item" in data:
-            (item,) = _with_items([mapping(data["item"])], edit) or [mapping(data["item"])]
+            item, *_ = _with_items([mapping(data["item"])], edit) or [mapping(data["item"])]
             data = data | {"item": item}
         elif "part" in data:
             data = data | {"part": _with_text(mapping(data["part"]), edit.text)}
@@ -107,7 +109,7 @@ class OpenAIResponses(Codec):
         body = json_object(request.body)
         kept = {name: value for name, value in body.items() if name != "instructions"}
         if isinstance(given := body.get("input"), list):
-            kept["input"] = [item for item in given if mapping(item).get("role") not in {"system", "developer"}]
+            kept["input"] = [item for item in given if string(mapping(item).get("role")) not in {"system", "developer"}]
         return with_body(request, kept) if kept != body and kept.get("input") else None
 
 

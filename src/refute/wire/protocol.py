@@ -9,6 +9,7 @@ from refute.wire.events import Answer, Edit, ErrorDetail, StreamEvent, ToolDelta
 from refute.wire.exchange import Call, Reply, Request, replace_body
 from refute.wire.framing import Splitter
 from refute.wire.request import attempt_of, json_object, wants_stream, with_body
+from refute.wire.shapes import mapping, string
 from refute.wire.sse import SseSplitter, compact
 
 
@@ -140,7 +141,7 @@ class Codec:
         messages = body.get("messages")
         if not isinstance(messages, list):
             return None
-        kept = [message for message in messages if not (isinstance(message, dict) and message.get("role") in {"system", "developer"})]
+        kept = [message for message in messages if string(mapping(message).get("role")) not in {"system", "developer"}]
         return with_body(request, body | {"messages": kept}) if 0 < len(kept) < len(messages) else None
 
     def weaker_than(self, model: str) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+_MOST = 2**53
+"""The largest count that is one."""
+
 
 def mapping(value: Any) -> dict[str, Any]:
     """Return a JSON object, an empty one where it is none."""
@@ -29,7 +32,7 @@ def scaled(usage: Any, factor: float) -> Any:
     """Return token counts with every whole number in them multiplied."""
     if isinstance(usage, dict):
         return {name: scaled(value, factor) for name, value in usage.items()}
-    if isinstance(usage, int) and not isinstance(usage, bool):
+    if isinstance(usage, int) and not isinstance(usage, bool) and abs(usage) <= _MOST:
         return round(usage * factor)
     return usage
 

@@ -67,10 +67,10 @@ def read_event(block: bytes) -> tuple[str, str]:
 
 
 def read_json(data: str | bytes) -> Any:
-    """Return the decoded JSON, or None where it is none."""
+    """Return the decoded JSON, or None where it is none, or is nested more deeply than anything that means something."""
     try:
         return json.loads(data) if data else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -86,5 +86,10 @@ def write_event(data: Any, name: str = "") -> bytes:
 
 
 def compact(data: Any) -> str:
-    """Return JSON without spaces, in UTF-8 rather than escapes."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    """Return JSON without spaces, in UTF-8 rather than escapes; halves of surrogate pairs, which UTF-8 cannot hold, stay escapes."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(data, separators=(",", ":"))
+    return text

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PORT = int(os.environ.get("SHOP_PORT", "0"))
+HOST, PORT = os.environ.get("SHOP_HOST", "127.0.0.1"), int(os.environ.get("SHOP_PORT", "0"))
 
 
 @asynccontextmanager
@@ -37,7 +37,7 @@ def wait() -> None:
     until = time.monotonic() + 10
     while time.monotonic() < until:
         try:
-            socket.create_connection(("127.0.0.1", PORT), 0.2).close()
+            socket.create_connection((HOST, PORT), 0.2).close()
         except OSError:
             time.sleep(0.05)
         else:
@@ -45,7 +45,7 @@ def wait() -> None:
 
 
 def stock(limit_s: float) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/", timeout=limit_s) as reply:
+    with urllib.request.urlopen(f"http://{HOST}:{PORT}/", timeout=limit_s) as reply:
         return reply.read().decode()
 
 

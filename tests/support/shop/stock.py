@@ -28,7 +28,7 @@ class Server(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
-    server = Server(("127.0.0.1", int(sys.argv[1])), Stock)
+    server = Server((os.environ.get("SHOP_HOST", "127.0.0.1"), int(sys.argv[1])), Stock)
     if len(sys.argv) > 2:
         Path(sys.argv[2]).write_text(str(os.getpid()))
     server.serve_forever()

@@ -92,6 +92,16 @@ FLAWS = [
         "ENVIRONMENT-LOOSER",
     ),
     ("{allow: [availability]}", "{blast_radius: {never: [ghost]}}", "COMPONENT-UNKNOWN"),
+    ("{allow: [availability]}", "{blast_radius: {ramp: [5%, 60%]}}", "ENVIRONMENT-LOOSER"),
+    ("{allow: [availability]}", '{stop_when: ["answered < 60%"]}', "ENVIRONMENT-LOOSER"),
+    ("{allow: [availability]}", '{stop_when: ["latency p99 > 21 s"]}', "ENVIRONMENT-LOOSER"),
+    ("{allow: [availability]}", '{stop_when: ["ask-about-order.answered worse by > 11 points"]}', "ENVIRONMENT-LOOSER"),
+    ("{allow: [availability]}", '{stop_when: ["answerd < 80%"]}', "INDICATOR-UNKNOWN"),
+    ("{allow: [availability]}", '{stop_when: ["answered >= 80%"]}', "CRITERION-RELATION"),
+    ("cohort: 50%", "ramp: [20%, 5%]", "RAMP-ORDER"),
+    ("cohort: 50%", "cohort_by: tenant", "COHORT-BY"),
+    ("cohort: 50%", "only: {cases: {tier: free}}", "SCOPE-EMPTY"),
+    ("cohort: 50%", "except: {journeys: [ghost]}", "JOURNEY-UNKNOWN"),
     ("cases: cases.jsonl", "cases: none.jsonl", "CASES-MISSING"),
     ("[prompts/, app/llm.py, model]", "[prompt/, app/llm.py, model]", "DEPENDS-MISSING"),
     ("[prompts/, app/llm.py, model]", "[app/llms.py, gpt-4.1, model]", "DEPENDS-MISSING"),
@@ -103,6 +113,18 @@ def test_a_flaw_of_the_design_is_told_with_its_code_and_its_line(tmp_path, old, 
     text, line = changed(old, new)
     path = project(tmp_path, text)
     assert [(problem.code, problem.where) for problem in problems(path)] == [(code, f"{path}:{line}")]
+
+
+@pytest.mark.parametrize(("new", "code"), [
+    ("ramp: [20%]", "RAMP-ORDER"),
+    ("cohort: 50%\n  ramp: [5%, 20%]", "RAMP-COHORT"),
+    ("only: {components: [ghost]}", "COMPONENT-UNKNOWN"),
+    ("only: {components: [orders]}", "TARGET-OFF-LIMITS"),
+    ("except: {components: [llm]}", "TARGET-OFF-LIMITS"),
+])  # fmt: skip
+def test_a_flaw_of_the_blast_radius_is_told(tmp_path, new, code):
+    text, _ = changed("cohort: 50%", new)
+    assert code in {problem.code for problem in problems(project(tmp_path, text))}
 
 
 ALLOWED = [
@@ -124,6 +146,12 @@ ALLOWED = [
     ("if_wrong: high", "if_wrong: 5000 USD"),
     ("beliefs:", "verdict: {alpha: 1%}\nbeliefs:"),
     ("  production:", "  staging: {}\n  production:"),
+    ("cohort: 50%", "ramp: [1%, 5%, 20%]"),
+    ("cohort: 50%", "cohort_by: id"),
+    ("cohort: 50%", "only: {journeys: [ask-about-order]}"),
+    ("cohort: 50%", "except: {components: [orders], cases: {tier: [free, 3, true]}}"),
+    ("{allow: [availability]}", "{blast_radius: {ramp: [1%, 5%]}}"),
+    ("{allow: [availability]}", '{stop_when: ["answered < 80%", "latency p99 > 10 s", "grounded < 50%"]}'),
     ("{allow: [availability]}", "{allow: [availability], blast_radius: {cohort: 5%, units: 100, duration: 1 min, never: [orders]}}"),
     ('grounded: {ratio: "app.checks:grounded"}', 'grounded: {score: "app.checks:grounded"}'),
 ]

@@ -19,6 +19,7 @@ from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
 from refute.core.intent import Belief
 from refute.core.outcome import Outcome
 from refute.experiment.assess import Count, Verdict, about_threshold, judge
+from refute.experiment.cases import Unit
 from refute.experiment.design import Experiment
 from refute.experiment.proof import landing_faults
 from refute.experiment.tape import Tape
@@ -234,7 +235,7 @@ class TrainingRun:
 
 def _tape(phase: str, units: int) -> Tape:
     """Return an empty tape; the arms of training runs are not drawn but alternate."""
-    return Tape(phase, iter(()), units, 0, 0.5)
+    return Tape(phase, (Unit(f"{phase}/{place}", place, "", "", {}) for place in range(units)), units, 0, 0.5)
 
 
 def _differences(one: Record, other: Record) -> dict[str, float | None]:

@@ -45,11 +45,19 @@ class Filter:
         self._chain: str = data["chain"]
         self._port: int = data["port"]
         self._namespace = Namespace.from_json(data["namespace"])
+        self._arriving = "" if self._namespace.name or data.get("exposed") else "-i lo "
 
     @staticmethod
-    def data(handle_id: str, port: int, namespace: Namespace) -> dict[str, Any]:
-        """Return what a handle must keep of its rules."""
-        return {"chain": f"REFUTE-{handle_id}", "port": port, "namespace": namespace.to_json()}
+    def data(handle_id: str, port: int, namespace: Namespace, *, exposed: bool) -> dict[str, Any]:
+        """Return what a handle must keep of its rules.
+
+        Args:
+            handle_id: of the handle.
+            port: that they are about.
+            namespace: that they stand in.
+            exposed: whether they are about what arrives at any interface, in the host's own namespace, too.
+        """
+        return {"chain": f"REFUTE-{handle_id}", "port": port, "namespace": namespace.to_json(), "exposed": exposed}
 
     def put(self, targets: Sequence[str], *, answers: bool) -> None:
         """Add the rules, all at once in each protocol family.
@@ -61,12 +69,11 @@ class Filter:
         Raises:
             ToolError: they could not be added.
         """
-        arriving = "" if self._namespace.name else "-i lo "
         sides = ["--dport", "--sport"] if answers else ["--dport"]
         lines = [
             "*filter", f":{self._chain} - [0:0]",
             *(f"-A {self._chain} -p tcp {target}" for target in targets),
-            *(f"-I INPUT 1 {arriving}-p tcp {side} {self._port} -j {self._chain}" for side in sides),
+            *(f"-I INPUT 1 {self._arriving}-p tcp {side} {self._port} -j {self._chain}" for side in sides),
             "COMMIT", "",
         ]  # fmt: skip
         for tool in _families():

@@ -37,7 +37,7 @@ def handle_for(name: str, arming: Arming, **more: object) -> Handle:
     except NoNamespaceError as error:
         raise refused(arming, str(error)) from None
     number = secrets.token_hex(6)
-    data = Filter.data(number, arming.component.port, namespace)
+    data = Filter.data(number, arming.component.port, namespace, exposed=arming.component.place.exposed)
     return Handle(name, "journalled", {"arming": arming.to_json(), **data, **more}, id=number)
 
 

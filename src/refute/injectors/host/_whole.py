@@ -44,11 +44,12 @@ def refused(arming: Arming, reason: str) -> RefuteError:
 
 
 def permitted(arming: Arming, lease: Lease) -> None:
-    """Make sure that the lease still runs.
+    """Make sure that the lease still runs, and covers the component.
 
     Raises:
-        RefuteError: it has ended (`HOST-REFUSED`).
+        RefuteError: it has ended (`HOST-REFUSED`), or the component is off limits (`BLAST-NEVER`).
     """
+    lease.permits(arming.component, whole=True)
     if lease.remaining_s() <= 0:
         raise refused(arming, "its lease ended before it could be applied")
 

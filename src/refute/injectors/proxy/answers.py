@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from refute.core.lease import Lease
+from refute.injectors.decoding import READABLE, Decoder
 from refute.injectors.driver import Pump
-from refute.injectors.proxy.decoding import READABLE, Decoder
 from refute.injectors.proxy.framing import ReplyHead, RequestHead
 from refute.injectors.proxy.held import MOST_BYTES, Room
 from refute.injectors.proxy.relay import BrokenError, Leg

@@ -117,9 +117,11 @@ class ProxyInjector:
 
     def apply(self, handle: Handle, lease: Lease) -> None:
         """See `Injector.apply`; of a handle that is applied already, nothing happens."""
+        arming = Arming.from_json(handle.data["arming"])
+        lease.permits(arming.component)
         with self._lock:
             if handle.id not in self._armed:
-                self._armed[handle.id] = Armed(Arming.from_json(handle.data["arming"]), lease)
+                self._armed[handle.id] = Armed(arming, lease)
                 self._now = tuple(self._armed.values())
 
     def landed(self, handle: Handle) -> Landing:

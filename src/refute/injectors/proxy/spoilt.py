@@ -105,29 +105,26 @@ class Pumped:
 
     async def _carried(self, steps: list[Step]) -> AsyncIterator[bytes]:
         """Carry out what the pump says, and yield the bytes in it."""
-        whole, last = True, len(steps) - 1
+        last = len(steps) - 1
         for place, step in enumerate(steps):
             if isinstance(step, Pause):
-                whole = await self._slept(step.seconds)
+                await self._slept(step.seconds)
             elif isinstance(step, Failure):
                 self._pump.passed()
                 raise FailureError(step, self._lease)
             elif step:
-                if whole and place == last:
+                if place == last:
                     self._pump.passed()
                 yield step
-        if whole:
-            self._pump.passed()
+        self._pump.passed()
 
-    async def _slept(self, seconds: float) -> bool:
+    async def _slept(self, seconds: float) -> None:
         try:
             whole = not await self._lease.wait_revoked_async(seconds)
         except BaseException:
             self._pump.passed()  # the client would not wait any longer: it felt the gap
             raise
-        if whole:
-            self._pump.passed()
-        return whole
+        self._pump.waited(whole=whole)
 
 
 def stream(inner: Answer, pump: Pump, lease: Lease, leg: Leg, *, may_strike: bool) -> Answer:

@@ -82,6 +82,7 @@ function beliefsSection(model) {
         "td",
         null,
         tests.length ? tests : h("span", { class: "badge untested" }, `○ ${belief.state === "untested" ? "never tested" : belief.state}`),
+        ...(belief.stale ?? []).map((reason) => h("span", { class: "quiet" }, reason)),
       ),
       h(
         "td",

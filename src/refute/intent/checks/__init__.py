@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from refute.core.errors import Problem
+from refute.intent.checks.audience import check_audience
 from refute.intent.checks.criteria import check_criteria
 from refute.intent.checks.faults import check_faults
 from refute.intent.checks.files import check_files
@@ -14,8 +15,14 @@ from refute.intent.checks.subject import Subject
 from refute.intent.checks.training import check_training
 
 CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
-    check_journeys, check_criteria, check_faults, check_safety, check_files, check_training,
-)  # fmt: skip
+    check_journeys,
+    check_criteria,
+    check_faults,
+    check_safety,
+    check_audience,
+    check_files,
+    check_training,
+)
 
 
 def check(subject: Subject) -> list[Problem]:

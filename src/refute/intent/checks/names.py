@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import chain
 from typing import Any
 
 from refute.core.criterion import Criterion, CriterionError, parse_criterion
@@ -27,7 +28,9 @@ def check_names(document: Document, faults: Collection[str]) -> Iterator[Problem
         faulted = ((_to(steps, "when", "fault"), _at(one, "when", "fault")) for steps, one in beliefs)
         yield from _unknown(document, "FAULT-UNKNOWN", "fault", faults, faulted)
         yield from _unknown(document, "COMPONENT-UNKNOWN", "component", _names(data, "system", "components"), _called(data, beliefs))
+        yield from _hosts(document)
         yield from _indicators(document, beliefs)
+        yield from _unknown(document, "JOURNEY-UNKNOWN", "journey", _names(data, "journeys"), _selected_journeys(data))
     yield from _twice(document, beliefs)
 
 
@@ -44,11 +47,34 @@ def _called(data: Any, beliefs: list[tuple[Steps, Any]]) -> _Named:
         yield from _items(data, "system", "components", name, "calls")
     for name in _names(data, "journeys"):
         yield ("journeys", name, "entry"), _at(data, "journeys", name, "entry")
-    yield from _items(data, "blast_radius", "never")
-    for name in _names(data, "environments"):
-        yield from _items(data, "environments", name, "blast_radius", "never")
+    for radius in _radii(data):
+        for key in ("never", ("only", "components"), ("except", "components")):
+            yield from _items(data, *radius, *((key,) if isinstance(key, str) else key))
     for steps, belief in beliefs:
         yield _to(steps, "when", "target"), _at(belief, "when", "target")
+
+
+def _hosts(document: Document) -> Iterator[Problem]:
+    """Yield a problem for each component on a host that nobody states: it must never be taken for this one."""
+    data = document.data
+    known = _names(data, "system", "hosts")
+    for name in _names(data, "system", "components"):
+        steps, host = ("system", "components", name, "host"), _at(data, "system", "components", name, "host")
+        if isinstance(host, str) and host not in known and not document.is_marred(("system", "hosts")) and not document.is_marred(steps):
+            yield document.unknown("HOST-UNKNOWN", "host", host, known, steps)
+
+
+def _radii(data: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the way to each blast radius."""
+    yield ("blast_radius",)
+    for name in _names(data, "environments"):
+        yield "environments", name, "blast_radius"
+
+
+def _selected_journeys(data: Any) -> _Named:
+    for radius in _radii(data):
+        for key in ("only", "except"):
+            yield from _items(data, *radius, key, "journeys")
 
 
 def _indicators(document: Document, beliefs: list[tuple[Steps, Any]]) -> Iterator[Problem]:
@@ -59,7 +85,8 @@ def _indicators(document: Document, beliefs: list[tuple[Steps, Any]]) -> Iterato
             what = f"`{name}` is what stop conditions call money; an indicator cannot have that name"
             yield document.problem("NAME-RESERVED", what, ("indicators", name), name, allowed="another name")
     read = [*_criteria(_items(data, "steady_state", "holds")), *_criteria((_to(steps, "then"), _at(one, "then")) for steps, one in beliefs)]
-    stops = list(_criteria(_items(data, "stop_when")))
+    here = (_items(data, "environments", name, "stop_when") for name in _names(data, "environments"))
+    stops = list(_criteria(chain(_items(data, "stop_when"), *here)))
     stated = ((steps, one.indicator) for steps, one in [*read, *(stop for stop in stops if stop[1].indicator not in MONEY_INDICATORS)])
     yield from _unknown(document, "INDICATOR-UNKNOWN", "indicator", known, stated)
     for steps, one in [*read, *stops]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from refute.core.errors import Problem, RefuteError
@@ -11,7 +11,7 @@ from refute.core.hosts import may_load, widened
 from refute.core.intent import BlastRadius, Intent
 from refute.core.units import show_seconds, show_share
 from refute.faults.spec import Fault
-from refute.intent.build import NEVER_IN_PRODUCTION, PRODUCTION
+from refute.intent.build import NEVER_IN_PRODUCTION, PRODUCTION, same_bound
 from refute.intent.checks.subject import Subject
 from refute.intent.document import Steps, listed
 from refute.intent.objectives import objective_at
@@ -23,6 +23,7 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A
 def check_safety(subject: Subject) -> Iterator[Problem]:
     """Yield a problem for each thing that is not allowed here, or that would loosen what is."""
     yield from _hosts(subject)
+    yield from _paths_elsewhere(subject)
     yield from _environments(subject)
     yield from _hazards(subject)
     yield from _named_files(subject)
@@ -71,6 +72,16 @@ def _hosts(subject: Subject) -> Iterator[Problem]:
             yield subject.problem("HOST-NOT-ALLOWED", what, steps, listed(sorted(stated.hosts)), allowed=f"the host of {url} among them")
 
 
+def _paths_elsewhere(subject: Subject) -> Iterator[Problem]:
+    for name, about in subject.shape.system.components.items():
+        here: Steps = ("system", "components", name)
+        stated = {(*here, "directory"): about.directory, (*here, "process", "pidfile"): about.process and about.process.pidfile}
+        for steps, path in stated.items():
+            if about.host and path and not path.startswith("/"):
+                what = f"`{name}` is on `{about.host}`: a path there cannot be relative to this file"
+                yield subject.problem("HOST-PATH", what, steps, path, allowed="a path from the root")
+
+
 def _host_names(subject: Subject, steps: Steps, stated: BlastRadiusShape) -> Iterator[Problem]:
     for number, host in enumerate(stated.hosts or []):
         if not _HOST.fullmatch(host):
@@ -85,9 +96,37 @@ def _environments(subject: Subject) -> Iterator[Problem]:
             what = "a rollback does not undo data: such hazards are refused in production"
             allowed = "availability, wrong_answer"
             yield subject.problem("HAZARD-PRODUCTION", what, ("environments", name, "allow"), ", ".join(loose), allowed=allowed)
+        yield from _looser_stops(subject, name)
         if about.blast_radius is not None:
             yield from _looser(subject, name, about.blast_radius, subject.intent.blast_radius)
+            yield from _looser_ramp(subject, name, about.blast_radius)
             yield from _looser_budget(subject, name)
+
+
+def _looser_stops(subject: Subject, name: str) -> Iterator[Problem]:
+    for number, own in enumerate(subject.shape.environments[name].stop_when):
+        for stated in subject.shape.stop_when:
+            later = own.value < stated.value if own.relation == "<" else own.value > stated.value
+            if same_bound(stated, own) and later:
+                what = f"an environment may only tighten: this stops later than `{stated.text}` at the top does"
+                here: Steps = ("environments", name, "stop_when", number)
+                yield subject.problem("ENVIRONMENT-LOOSER", what, here, own.text, allowed="a bound that stops sooner")
+
+
+def _looser_ramp(subject: Subject, name: str, stated: BlastRadiusShape) -> Iterator[Problem]:
+    base = subject.intent.blast_radius
+    if stated.ramp is not None:
+        steps = (*base.ramp, base.cohort)
+        own = (*stated.ramp, *(stated.ramp[-1:] * max(0, len(steps) - len(stated.ramp))))
+        if any(share > limit for share, limit in zip(own, (*steps, *(steps[-1:] * len(own))), strict=False)):
+            seen, allowed = _shown(stated.ramp), f"no step larger than at the top: {_shown(steps)}"
+            yield _loosened(subject, name, "ramp", seen, allowed)
+    if stated.cohort_by is not None and base.audience.by not in {"", stated.cohort_by}:
+        yield _loosened(subject, name, "cohort_by", stated.cohort_by, base.audience.by)
+
+
+def _shown(steps: Sequence[float]) -> str:
+    return ", ".join(map(show_share, steps))
 
 
 def _looser_budget(subject: Subject, name: str) -> Iterator[Problem]:

@@ -43,6 +43,9 @@ class Subject:
             yield ("steady_state", "holds", number), criterion, "steady state"
         for number, criterion in enumerate(self.shape.stop_when):
             yield ("stop_when", number), criterion, "stop condition"
+        for name, about in self.shape.environments.items():
+            for number, criterion in enumerate(about.stop_when):
+                yield ("environments", name, "stop_when", number), criterion, "stop condition"
         for steps, belief in self.beliefs():
             yield (*steps, "then"), belief.then, "belief"
 

@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 
 from refute.learning.planner.choosers import Chooser, best
-from refute.learning.planner.stopping import StoppingRule, Unseen, unseen
 from refute.learning.propagation.kinds import Floats
 from refute.learning.propagation.learner import Learner
 from refute.learning.propagation.space import Call, Faults, Run
+from refute.learning.stopping import StoppingRule, Unseen, unseen
 
 BLOCK: Final = 20
 _SHARED: Final = 0.5

@@ -25,7 +25,9 @@ class FlagInjector:
         return Handle(self.name, "expiring", {"arming": arming.to_json()})
 
     def apply(self, handle: Handle, lease: Lease) -> None:
-        self._armed[handle.id] = Switch(Arming.from_json(handle.data["arming"]), Sublease(lease))
+        arming = Arming.from_json(handle.data["arming"])
+        lease.permits(arming.component)
+        self._armed[handle.id] = Switch(arming, Sublease(lease))
 
     def landed(self, handle: Handle) -> Landing:
         switch = self._armed.get(handle.id)

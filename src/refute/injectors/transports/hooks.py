@@ -1,38 +1,49 @@
-"""Hooks into httpx and httpx2, sync and async: there only while something is armed, gone without a trace after it.
+"""Hooks into client libraries: there only while something is armed, gone without a trace after it.
 
-The transports' classes are hooked, so that it does not matter when a client was made. A library that is not loaded yet
-is not loaded for our sake (a program that never uses it should not pay for it): a finder at the head of `sys.meta_path`
-hooks it in the moment that the program imports it. Other transports (ASGI, mock, aiohttp's) are not hooked.
+Classes are hooked, so that it does not matter when a client was made. A library that is not loaded yet is not loaded for our sake (a
+program that never uses it should not pay for it): a finder at the head of `sys.meta_path` hooks it in the moment that the program
+imports it. Transports of a client's own (ASGI, mock) are not hooked.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-LIBRARIES = ("httpx", "httpx2")
 
-_METHODS = (("HTTPTransport", "handle_request"), ("AsyncHTTPTransport", "handle_async_request"))
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One method that is hooked.
 
-Wrap = Callable[[ModuleType, str, Any], Any]
-"""Makes the function that stands in: (library, name of the method, original)."""
+    Attributes:
+        module: name of the module that holds its class.
+        owner: name of the class.
+        method: its name.
+        wrap: makes the function that stands in: (module, original); None where this version of the library cannot be hooked.
+    """
+
+    module: str
+    owner: str
+    method: str
+    wrap: Callable[[ModuleType, Any], Any | None]
 
 
 class Hooks:
-    """Puts a wrapper around the transports' methods and takes it off again.
+    """Puts wrappers around methods and takes them off again.
 
     Args:
-        wrap: makes the wrapper.
+        sites: what is hooked.
     """
 
-    def __init__(self, wrap: Wrap) -> None:
+    def __init__(self, sites: Sequence[Site]) -> None:
         """Start with nothing hooked."""
-        self._wrap = wrap
+        self._sites = sites
         self._lock = threading.RLock()
         self._placed: list[tuple[type, str, Any, Any]] = []
         self._finder: _Finder | None = None
@@ -42,11 +53,11 @@ class Hooks:
         with self._lock:
             if self._finder is not None:
                 return
-            self._finder = _Finder(self._hook)
+            self._finder = _Finder(frozenset(site.module for site in self._sites), self._hook)
             sys.meta_path.insert(0, self._finder)
-            for name in LIBRARIES:
-                if (library := sys.modules.get(name)) is not None and hasattr(library, "HTTPTransport"):
-                    self._hook(library)
+            for name in dict.fromkeys(site.module for site in self._sites):
+                if (module := sys.modules.get(name)) is not None:
+                    self._hook(module)
 
     def remove(self) -> None:
         """Put the original functions back; again changes nothing."""
@@ -67,26 +78,29 @@ class Hooks:
         """Say whether a library that is imported now would be hooked."""
         return self._finder is not None
 
-    def _hook(self, library: ModuleType) -> None:
+    def _hook(self, module: ModuleType) -> None:
         with self._lock:
-            for owner_name, name in _METHODS:
-                owner = getattr(library, owner_name)
-                original = owner.__dict__[name]
-                if self._finder is None or any(placed[0] is owner for placed in self._placed):
+            for site in self._sites:
+                owner = getattr(module, site.owner, None)  # absent where another thread is just importing it
+                if self._finder is None or site.module != module.__name__ or owner is None:
                     continue
-                wrapper = self._wrap(library, name, original)
-                setattr(owner, name, wrapper)
-                self._placed.append((owner, name, original, wrapper))
+                original = owner.__dict__.get(site.method)
+                if original is None or any(placed[:2] == (owner, site.method) for placed in self._placed):
+                    continue
+                if (wrapper := site.wrap(module, original)) is not None:
+                    setattr(owner, site.method, wrapper)
+                    self._placed.append((owner, site.method, original, wrapper))
 
 
 class _Finder(MetaPathFinder):
-    """Lets the other finders find a library, and hooks it once it has been executed."""
+    """Lets the other finders find a module, and hooks it once it has been executed."""
 
-    def __init__(self, hook: Callable[[ModuleType], None]) -> None:
+    def __init__(self, modules: Collection[str], hook: Callable[[ModuleType], None]) -> None:
+        self._modules = modules
         self._hook = hook
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if fullname not in LIBRARIES:
+        if fullname not in self._modules:
             return None
         for finder in sys.meta_path:
             if isinstance(finder, _Finder):
