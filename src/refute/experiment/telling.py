@@ -189,12 +189,12 @@ class Telling:
         why = reason or "the run ended"
         self.emit("ramp", ok=False, step=tape.step + 1, steps=len(shares), share=shares[tape.step], first=tape.wider_from, reason=why)
 
-    def landed(self) -> None:
-        """Tell what was delivered."""
+    def landed(self, **told: Any) -> None:
+        """Tell what was delivered, and what else is to be said of it."""
         faults = landing_faults(self.result.landing, self._experiment)
         data = self.result.landing.to_json() | {"reason": "; ".join(faults)}
         whole = {"whole": True} if self._experiment.uncontrolled else {}
-        self.emit("landing", ok=not faults, expected_share=self._experiment.arming.share, **whole, **data)
+        self.emit("landing", ok=not faults, expected_share=self._experiment.arming.share, **whole, **data, **told)
 
     def verdict(self, belief: Belief, verdict: Verdict, look: Look) -> None:
         """Tell a verdict; it counts once it is on record.

@@ -38,21 +38,28 @@ def struck_s(run: Record) -> float:
     return min((hit.at_s for hit in run.hits), default=0.0)
 
 
-def _told(run: Record) -> Iterator[float]:
-    """Yield when anything said that something is wrong: an exit code, an alarm in the output, a metric that is no number.
+def told(run: Record) -> list[float]:
+    """Return when anything said that something is wrong: an exit code, an alarm in the output, a metric that is no number.
 
-    A run that simply hangs tells nobody.
+    A run that simply hangs tells nobody: that its time is up says as little of the fault as of anything else.
+
+    Args:
+        run: what to read.
+
+    Returns:
+        Seconds from the run's start.
     """
-    yield from run.failures
+    moments = list(run.failures)
     if run.alarm_s is not None:
-        yield run.alarm_s
+        moments.append(run.alarm_s)
     if any(not math.isfinite(value) for value in run.metrics.values()):
-        yield run.seconds
+        moments.append(run.seconds)
+    return moments
 
 
 def _detection_time(run: Record, _control: Record) -> float:
     since = struck_s(run)
-    return min((at - since for at in _told(run) if at >= since), default=math.nan)
+    return min((at - since for at in told(run) if at >= since), default=math.nan)
 
 
 def _noticed(run: Record, control: Record) -> float:

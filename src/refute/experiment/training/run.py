@@ -16,7 +16,7 @@ from refute.core.arming import Arming, Landing
 from refute.core.context import Arm
 from refute.core.draws import uniform
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
-from refute.core.intent import Belief
+from refute.core.intent import Belief, Indicator
 from refute.core.outcome import Outcome
 from refute.experiment.assess import Count, Verdict, about_threshold, judge
 from refute.experiment.cases import Unit
@@ -26,7 +26,7 @@ from refute.experiment.tape import Tape
 from refute.experiment.telling import Result, Sink, Telling, defect
 from refute.experiment.training.armed import ArmedTrial
 from refute.experiment.training.assess import Pair, PairAssessor, PairLook
-from refute.experiment.training.reading import values_of
+from refute.experiment.training.reading import told, values_of
 from refute.experiment.training.record import Record
 from refute.experiment.training.store import Controls
 from refute.experiment.training.trial import Trial
@@ -34,6 +34,7 @@ from refute.safety.journal import Journal
 
 _UNPROVEN = "the rollback is unproven"
 CONTROLS = "controls"
+_ABOUT_TROUBLE = {"noticed", "detection_time"}
 
 
 class TrainingRun:
@@ -124,7 +125,7 @@ class TrainingRun:
             self._telling.progress(self._tape, 2 * pairs, 0.0)
             if all(look.over for look in looks) or not self._result.rolled_back or self._spent():
                 break
-        self._telling.landed()
+        self._telling.landed(drawn="training runs")
         self._end([] if self._result.rolled_back else [_UNPROVEN])
 
     async def _pair(self, controls: Controls, seed: int) -> None:
@@ -154,9 +155,8 @@ class TrainingRun:
         record = await asyncio.to_thread(controls.get, seed)
         if record is None:
             record = await Trial(self._intent, seed, self._log).run({}, self._alive)
-            lacking = self._lacking(record)
-            if record.error or lacking:
-                seen = record.error or f"no metric {', '.join(lacking)}"
+            seen = record.error or self._lacking(record) or self._alarmed(record)
+            if seen:
                 raise refuse(
                     "TRAINING-CONTROL", f"the training run with seed {seed} and without the fault failed", exit_code=EXIT_INCONCLUSIVE,
                     seen=seen, next=f"read {self._log}",
@@ -164,14 +164,19 @@ class TrainingRun:
             await asyncio.to_thread(controls.keep, record)
         return record
 
-    def _lacking(self, record: Record) -> list[str]:
-        read = {belief.then.indicator for belief in self._experiment.beliefs}
-        values = values_of((one for one in self._intent.indicators.values() if one.name in read), record, record)
-        return [
-            self._intent.indicators[name].source
-            for name, value in values.items()
-            if value is None and self._intent.indicators[name].source != "detection_time"
-        ]
+    def _lacking(self, record: Record) -> str:
+        """Say which metrics that a belief reads a control run has not told."""
+        read = [one for one in self._read() if one.source not in _ABOUT_TROUBLE]
+        lacking = [one.source for one in read if values_of([one], record, record)[one.name] is None]
+        return f"no metric {', '.join(lacking)}" if lacking else ""
+
+    def _alarmed(self, record: Record) -> str:
+        """Say that a control run has raised an alarm, where a belief asks whether the fault does: it would prove nothing."""
+        asked = any(one.source in _ABOUT_TROUBLE for one in self._read())
+        return "it tells of trouble where there is none" if asked and told(record) else ""
+
+    def _read(self) -> list[Indicator]:
+        return [self._intent.indicators[belief.then.indicator] for belief in self._experiment.beliefs]
 
     async def _armed(self, arming: Arming, seed: int) -> tuple[Record, Landing]:
         """Train once with the fault armed, and prove afterwards that nothing of it is left."""

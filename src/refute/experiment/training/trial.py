@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import re
 import sys
@@ -52,7 +53,8 @@ class _Output:
                 self.metrics[name] = _number(found[1])
         if self.training.progress and (found := re.search(self.training.progress, line)):
             groups = found.groupdict()
-            self.steps.append(Step(at_s, int(_number(groups["step"])), _number(groups.get("loss"))))
+            if math.isfinite(step := _number(groups["step"])):
+                self.steps.append(Step(at_s, int(step), _number(groups.get("loss"))))
         if self.alarm_s is None and self.training.alarm and re.search(self.training.alarm, line):
             self.alarm_s = at_s
 
@@ -107,8 +109,8 @@ class Trial:
         until_s = time.monotonic() + self._workload.timeout_s
         for _ in range(1 + self._training.restarts):
             code = await self._attempt(folder, output, environment, alive, until_s)
-            if not code:
-                return code, failures
+            if not code:  # it ended well, or its time is up
+                break
             failures.append(time.time() - output.began)
         return code, failures
 
