@@ -49,6 +49,7 @@ def test_a_run_that_never_gets_as_far_again_did_not_recover():
     back = run(1, 2, 3, 1, exit_code=1)
     assert one("recovery_time", back) is None
     assert one("wasted_compute", back) == 100.0
+    assert one("steps_lost", back) is None, "not two: the run is gone"
     assert one("finished", back) == 0.0
 
 

@@ -19,6 +19,10 @@ RATIOS: frozenset[str] = frozenset({"finished", "noticed", "resumed_equal"})
 """Built-in indicators that are yes or no for each run; all others are numbers, the lower the better."""
 
 
+ABOUT_TROUBLE: frozenset[str] = frozenset({"noticed", "detection_time"})
+"""Built-in indicators that a failed run may be good in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Training:
     """How a training run is started and read.

@@ -17,6 +17,7 @@ from refute.core.criterion import Criterion
 from refute.core.intent import Belief, Indicator
 from refute.core.measure import measure
 from refute.core.outcome import Outcome
+from refute.core.training import ABOUT_TROUBLE
 from refute.core.units import show_share
 from refute.experiment.assess import Count, Look
 from refute.experiment.design import Experiment
@@ -108,7 +109,9 @@ class PairAssessor:
         return self.last
 
     def breach(self, control: Outcome, treatment: Outcome) -> bool:
-        """Say whether a run breaches; one without a value does, as it failed, or waited without end."""
+        """Say whether a run breaches: one that failed breaches everything, but what asks whether trouble is told of."""
+        if treatment.error and self._indicator.source not in ABOUT_TROUBLE:
+            return True
         one, other = control.values.get(self._indicator.name), treatment.values.get(self._indicator.name)
         return beyond(self._criterion, self._indicator, one, other)
 

@@ -96,7 +96,8 @@ def _setbacks(run: Record) -> Iterator[tuple[int, float]]:
 
 
 def _steps_lost(run: Record, _control: Record) -> float:
-    return float(sum(lost for lost, _ in _setbacks(run)))
+    """How many steps were done again; all of them, without end, where the run did not finish."""
+    return float(sum(lost for lost, _ in _setbacks(run))) if run.finished else math.inf
 
 
 def _recovery_time(run: Record, _control: Record) -> float:

@@ -18,6 +18,7 @@ from refute.core.draws import uniform
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
 from refute.core.intent import Belief, Indicator
 from refute.core.outcome import Outcome
+from refute.core.training import ABOUT_TROUBLE
 from refute.experiment.assess import Count, Verdict, about_threshold, judge
 from refute.experiment.cases import Unit
 from refute.experiment.design import Experiment
@@ -34,7 +35,6 @@ from refute.safety.journal import Journal
 
 _UNPROVEN = "the rollback is unproven"
 CONTROLS = "controls"
-_ABOUT_TROUBLE = {"noticed", "detection_time"}
 
 
 class TrainingRun:
@@ -166,13 +166,13 @@ class TrainingRun:
 
     def _lacking(self, record: Record) -> str:
         """Say which metrics that a belief reads a control run has not told."""
-        read = [one for one in self._read() if one.source not in _ABOUT_TROUBLE]
+        read = [one for one in self._read() if one.source not in ABOUT_TROUBLE]
         lacking = [one.source for one in read if values_of([one], record, record)[one.name] is None]
         return f"no metric {', '.join(lacking)}" if lacking else ""
 
     def _alarmed(self, record: Record) -> str:
         """Say that a control run has raised an alarm, where a belief asks whether the fault does: it would prove nothing."""
-        asked = any(one.source in _ABOUT_TROUBLE for one in self._read())
+        asked = any(one.source in ABOUT_TROUBLE for one in self._read())
         return "it tells of trouble where there is none" if asked and told(record) else ""
 
     def _read(self) -> list[Indicator]:
