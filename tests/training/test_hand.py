@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from refute.core.arming import Arming
+from refute.core.errors import RefuteError
 from refute.core.lease import Lease
 from refute.core.system import Component
 from refute.core.training import LANDED_FILE, RUN_VARIABLE
+from refute.core.zone import Zone
 from refute.injectors.training.hand import TrainingInjector
 
 TRAINER = Component("trainer", "trainer")
@@ -158,6 +160,14 @@ def test_a_save_goes_wrong_and_the_next_does_not(fault, size, run_folder, tmp_pa
     hand.rollback(handle)
     assert hand.verify(handle)
     assert torch.save.__module__ == "torch.serialization"
+
+
+def test_what_is_off_limits_is_kept_out_of(run_folder):
+    usual, hand = train(), TrainingInjector()
+    handle = hand.prepare(Arming(TRAINER, "numerics.nan_gradient", turn=AT))
+    with pytest.raises(RefuteError, match="BLAST-NEVER"):
+        hand.apply(handle, Lease(20.0, zone=Zone((TRAINER,))))
+    assert torch.equal(train(), usual)
 
 
 def test_what_is_no_fault_of_training_is_refused():

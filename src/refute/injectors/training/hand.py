@@ -55,11 +55,12 @@ class TrainingInjector:
         """Put the hooks in place, now or as soon as the program has imported torch.
 
         Raises:
-            RefuteError: it cannot be done (`TRAINING-REFUSED`).
+            RefuteError: it cannot be done (`TRAINING-REFUSED`), or the component is off limits (`BLAST-NEVER`).
         """
         arming = Arming.from_json(handle.data["arming"])
         if reason := self.refuses(arming):
             raise refuse("TRAINING-REFUSED", reason, where=arming.component.name)
+        lease.permits(arming.component)
         armed = Armed(handle.id, arming, lease)
         self._armed[handle.id] = armed
         armed.put()
