@@ -66,7 +66,10 @@ bench: setup  ## print the figures that the documents name
 	$(BIN)/python benchmarks/help_time.py
 	$(BIN)/python benchmarks/inprocess_overhead.py
 	$(BIN)/python benchmarks/proxy_overhead.py
+	$(BIN)/python benchmarks/observe_overhead.py
 	$(BIN)/python benchmarks/plan_speed.py
+	$(BIN)/python benchmarks/trace_speed.py
+	$(BIN)/python benchmarks/abort_latency.py
 	$(BIN)/python benchmarks/planner.py --spaces tests/data/fault-spaces
 
 clean:  ## remove what setup and tests made

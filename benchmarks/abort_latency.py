@@ -87,6 +87,13 @@ class Service(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class Server(ThreadingHTTPServer):
+    """Cares nothing for callers that hang up: a workload that has ended does."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing."""
+
+
 @dataclass(frozen=True)
 class Abort:
     """One run's: seconds from the alarm's unit to the proof, and treatment units that had ended."""
@@ -151,7 +158,7 @@ def measured(how: str, runs: int, url: str) -> list[Abort]:
 
 def in_seconds(runs: int) -> bool:
     """Print the seconds and say whether they are few enough."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    server = Server(("127.0.0.1", 0), Service)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     good = True
     for how in ("process", "proxy"):

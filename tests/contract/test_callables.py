@@ -489,3 +489,19 @@ def test_a_retry_of_a_failed_call_sees_the_same_draw_and_a_repeat_after_success_
     with Live(arming("lookup", "tool.error", share=0.0)) as live:
         assert as_unit("treatment", once_again) == "fine"
     assert live.landing().eligible == 1
+
+
+@pytest.mark.parametrize("function", ["lookup", "alookup"])
+def test_of_two_faults_on_a_function_the_second_meets_what_the_first_lets_through(app, function):
+    armings = [arming(function, "tool.error", share=0.4, seed=3), arming(function, "tool.wrong_entity", share=0.5, seed=8)]
+    with Live(*armings) as live:
+        for number in range(400):
+            try:
+                as_unit("treatment", getattr(app, function), f"A{number}", key=f"c{number}/0")
+            except Exception:  # noqa: BLE001 - whatever the fault raises
+                continue
+        first, second = live.landing(0), live.landing(1)
+    assert first.eligible == 400
+    assert second.eligible <= 400 - first.injected, "what is answered by the first never reaches the second"
+    assert 0.32 < first.injected / first.eligible < 0.48
+    assert 0.4 < second.injected / second.eligible < 0.6

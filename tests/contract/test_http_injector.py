@@ -493,3 +493,26 @@ assert hooks_installed() == 0 and INJECTOR.verify(handle) and INJECTOR.landed(ha
 
 def test_libraries_imported_after_arming_are_hooked():
     subprocess.run([sys.executable, "-c", LATE], check=True, timeout=30)
+
+
+def test_of_two_faults_on_an_endpoint_the_second_meets_what_the_first_lets_through(provider):
+    with (
+        armed(provider.url, "llm.rate_limit", share=0.4, seed=3) as first,
+        armed(provider.url, "llm.delay", magnitude=0.01, share=0.5, seed=8) as second,
+    ):
+        for number in range(300):
+            with unit("treatment", f"c{number}/0"):
+                post(httpx, provider)
+        one, other = first(), second()
+    assert one.eligible == 300
+    assert other.eligible == 300 - one.injected
+    assert 0.3 < one.injected / one.eligible < 0.5
+    assert 0.4 < other.injected / other.eligible < 0.6
+
+
+def test_a_delay_before_an_error_is_felt_and_so_is_the_error(provider):
+    with armed(provider.url, "llm.delay", magnitude=0.1) as first, armed(provider.url, "llm.rate_limit") as second, unit():
+        start = time.perf_counter()
+        assert post(httpx, provider).status_code == 429
+        assert time.perf_counter() - start > 0.1
+        assert (first().injected, second().injected) == (1, 1)

@@ -38,7 +38,7 @@ class Hand:
 
     def apply(self, handle, lease):
         self.delay.wait(self.delay_s)
-        if self.refuses:
+        if self.refuses is True or (self.refuses == "the second" and "apply" in self.done):
             raise ValueError("no such module")
         self.done.append("apply")
 
@@ -136,6 +136,25 @@ async def test_a_child_that_refuses_ends_nothing_and_the_landing_says_why(link):
     assert link.landed(HANDLE).reason == "a process that the workload started could not be armed: ValueError: no such module"
     assert (await link.disarm()).proven
     assert "apply" not in child.hand.done
+
+
+async def test_of_several_faults_one_that_cannot_be_applied_takes_the_others_with_it(link):
+    await join(link)
+    child = await join(link, "exec", refuses="the second")
+    second = Handle("hand", "expiring", {})
+    await link.arm([HANDLE, second], TTL_S)
+    assert child.hand.done == ["go", "apply", "rollback", "rollback"]
+    await link.renew(TTL_S)
+    assert "could not be armed" in link.landed(HANDLE).reason
+    assert (await link.disarm()).proven
+
+
+async def test_a_proxy_is_armed_with_what_is_meant_for_it_alone(link):
+    await join(link)
+    proxy = await join(link, "proxy")
+    await link.arm([HANDLE], TTL_S)
+    assert "apply" not in proxy.hand.done
+    assert link.landed(HANDLE).reason == ""
 
 
 async def test_a_worker_that_refuses_ends_it_and_all_are_disarmed(link):

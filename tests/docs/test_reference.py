@@ -28,7 +28,7 @@ BEGIN, END = "<!-- written by tests/docs/test_reference.py -->\n", "<!-- end -->
 WRITTEN = {
     "30%": "percentage", "30 s": "duration", "5/s": "rate", "0.40 USD": "money", "0.60 USD per 1M": "price",
     "app.main:answer": "`module:function`",
-    "http://127.0.0.1:8000/ask": "URL", "http://127.0.0.1:8000/v1": "URL, or `tcp://HOST:PORT`",
+    "http://127.0.0.1:8000/ask": "URL", "http://127.0.0.1:8000/v1": "URL, `tcp://HOST:PORT` or `stdio://NAME`",
     "tls://10.0.0.2:7443": "`tls://HOST:PORT`", "accuracy=([0-9.]+)": "regular expression",
     "free": "text or number, or a list of them", "answered >= 95%": "criterion", "2 s": "number with the fault's unit",
 }  # fmt: skip
@@ -57,7 +57,7 @@ def parts_within(model: type[Part]) -> Iterator[tuple[str, type[Part], str]]:
         told = str(field.annotation)
         found = next((part for part in all_parts() if f".{part.__name__}" in told or field.annotation is part), None)
         if found is not None:
-            yield name, found, ".NAME" if "dict[" in told else "[]" if "list[" in told else ""
+            yield name, found, ".NAME" if "dict[" in told else "[]" if "list[" in told and "Tag(" not in told else ""
 
 
 def all_parts() -> list[type[Part]]:
@@ -92,7 +92,7 @@ def value_of(about: dict[str, Any], schema: dict[str, Any]) -> str:
         case {"$ref": ref}:
             target = schema["$defs"][ref.rpartition("/")[2]]
             told = value_of(target, schema) if "enum" in target else "mapping"
-        case {"anyOf": several}:
+        case {"anyOf": several} | {"oneOf": several}:
             told = ", or ".join(value_of(one, schema) for one in several if one.get("type") != "null")
         case {"const": value}:
             told = code(value)

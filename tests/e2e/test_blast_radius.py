@@ -46,15 +46,16 @@ def test_a_ramp_stays_where_a_stop_condition_is_near(tiny):
 
 def test_units_of_one_user_share_an_arm_and_nobody_is_named(tiny):
     cases = [json.loads(line) for line in (tiny.folder / "cases.jsonl").read_text().splitlines()]
-    many = [{**case, "id": f"{case['id']}-{at}", "tenant": f"canary-tenant-{at % 120}"} for at in range(240) for case in cases[:1]]
+    many = [{**case, "id": f"{case['id']}-{at}", "tenant": f"canary-tenant-{at % 200}"} for at in range(400) for case in cases[:1]]
     (tiny.folder / "cases.jsonl").write_text("\n".join(map(json.dumps, many)))
     tiny.edit("cohort: 50%", "cohort: 50%, cohort_by: tenant")
+    tiny.edit("units: 400", "units: 80")
     code, lines, _ = tiny.refute("run", "--json")
     assert code == 3
     assert "one of each `tenant` counts" in next(line for line in lines if line["event"] == "plan")["refusals"][0]["reason"], (
         "too few users to answer are told before anything runs"
     )
-    tiny.edit("units: 400", "units: 900")
+    tiny.edit("units: 80", "units: 900")
     _, lines, _ = tiny.refute("run", "--json", "--seed", "3")
     arms = defaultdict(set)
     for one in outcomes_of(lines):
@@ -91,3 +92,43 @@ def test_an_environments_own_stop_condition_ends_a_run(tiny):
     stops = [line["condition"] for line in lines if line["event"] == "stop"]
     assert stops in (["answered < 95%"], [])
     assert not tiny.live()
+
+
+def test_harm_is_predicted_before_and_counted_after_and_the_budget_knows(tiny):
+    tiny.edit("duration: 30 s", "duration: 30 s, error_budget: {objective: 50%, window: 30 d, spend: 2%}")
+    _, lines, _ = tiny.refute("run", "--json", "--seed", "3")
+    announced = next(line for line in lines if line["event"] == "experiment")
+    blast = next(line for line in lines if line["event"] == "blast")
+    assert blast["predicted"]["journeys"] == announced["proposal"]["reach"]
+    assert blast["predicted"]["components"] == announced["proposal"]["harm"]
+    ask = blast["actual"]["journeys"]["ask"]
+    assert ask["harmed"]
+    assert blast["actual"]["components"] == {"app": True, "llm": True}
+    assert 0 < ask["low"] < ask["spoiled"] < ask["high"]
+    assert 0 <= blast["brier"] <= 1
+    _, lines, _ = tiny.refute("plan", "--json", "--again")
+    budget = (
+        lines[-1]["error_budget"] if lines[-1]["event"] == "plan" else next(one for one in lines if one["event"] == "plan")["error_budget"]
+    )
+    assert budget["spent"] == blast["spoiled"]["units"] / (0.5 * 60 * 30 * 86400)
+    assert budget["low"] < budget["spent"] < budget["high"]
+
+
+def test_a_target_that_is_not_well_is_skipped_for_the_next_best_one(tiny):
+    tiny.edit("answered >= 95%", "answered >= 99.9%")
+    second = """
+  - id: delays-absorbed
+    claim: Delays never reach the user
+    when: {fault: llm.server_error, target: llm}
+    then: answered >= 90%
+    confidence: 90%
+    decides: Launch without a second provider
+"""
+    file = tiny.folder / "refute.yaml"
+    file.write_text(file.read_text().rstrip("\n") + second)
+    tiny.edit('"app:answer"', '"app:broken_answer"')
+    code, lines, _ = tiny.refute("run", "--json", "--seed", "3")
+    assert code == 3
+    assert len([line for line in lines if line["event"] == "experiment"]) == 1, "nothing more is run on a target that is sick"
+    ended = [line for line in lines if line["event"] == "next"]
+    assert ended[-1]["proposals"] == []

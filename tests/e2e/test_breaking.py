@@ -129,15 +129,14 @@ def test_a_system_that_stays_sick_after_the_fault_is_a_finding_and_the_verdict_s
     assert (verdict["verdict"], verdict["rolled_back"], verdict["recovered"], code) == (word, True, False, exit_code)
 
 
-@pytest.mark.parametrize(("function", "library"), [("deaf_answer", "http.client"), ("deaf_answer_of_a_pool", "urllib3")])
-def test_a_client_on_a_transport_that_is_not_hooked_is_void_and_the_reason_names_it(tiny, function, library):
-    tiny.edit('"app:answer"', f'"app:{function}"')
+def test_a_client_on_a_transport_that_is_not_hooked_is_void_and_the_reason_names_it(tiny):
+    tiny.edit('"app:answer"', '"app:deaf_answer"')
     code, lines, _ = tiny.refute("run", "--json")
     (verdict,) = lines[-1]["verdicts"]
     assert (code, verdict["verdict"], verdict["landed"]) == (3, "void", False)
     assert "no call to llm" in verdict["reasons"][0]
     _, _, loaded = verdict["reasons"][0].partition("loaded but not hooked: ")
-    assert library in loaded.split(", ")
+    assert "http.client" in loaded.split(", ")
 
 
 def test_a_wanted_belief_that_is_refused_is_not_passed_over(tiny):

@@ -103,7 +103,7 @@ class GuardianMachine(RuleBasedStateMachine):
     def arm(self, message):
         """As `Ward._arm` does, on our clock; a death runs no clean-up."""
         remove, self.ward._remove = self.ward._remove, dict
-        _ward.Lease = lambda ttl_s: Lease(ttl_s, lambda: self.now_s)
+        _ward.Lease = lambda ttl_s, **zone: Lease(ttl_s, lambda: self.now_s, **zone)
         try:
             self.ward._arm(message)
         finally:

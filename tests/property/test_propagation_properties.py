@@ -96,5 +96,5 @@ def test_a_plan_over_any_graph_is_finite(calls, runs):
 @given(st.floats(0.01, 0.99), st.lists(st.tuples(st.floats(0.01, 0.99), st.floats(0, 1)), max_size=8))
 def test_relatives_leave_a_probability(stated, relatives):
     traits = Traits("llm", "llm", "", "llm.rate_limit")
-    said = predicted(traits, stated, [Relative(traits, *one) for one in relatives])
+    said = predicted((traits,), stated, [Relative((traits,), *one) for one in relatives])
     assert 0.0 < said.confidence < 1.0

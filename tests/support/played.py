@@ -7,7 +7,7 @@ import itertools
 from refute.campaign import Budget, Campaign, Loop, new_campaign, unfinished
 from refute.campaign.plan import design
 from refute.campaign.telling import Judged
-from refute.core.errors import EXIT_HELD
+from refute.core.errors import EXIT_HELD, RefuteError
 from refute.experiment.assess import Count, Look
 from refute.ledger import Ledger
 
@@ -21,11 +21,15 @@ class Crash(BaseException):
 class Played(Campaign):
     """A campaign whose runs end as `outcome` says.
 
-    Attributes of a test: `now`, the clock; `outcome`, from belief and number of the run to (breaches, n) or a word; `crash_at`, the
-    number of the run in which the runner is killed.
+    Attributes of a test: `now`, the clock; `outcome`, from belief and number of the run to (breaches, n), or what goes
+    wrong; `crash_at`, the number of the run in which the runner is killed.
     """
 
     __slots__ = ("count", "crash_at", "now", "outcome")
+
+    def renewed(self, intent):
+        self.intent = self.told.intent = intent
+        return self
 
     async def tried(self, proposal, **about):
         number = next(self.count)
@@ -39,7 +43,11 @@ class Played(Campaign):
         if number == self.crash_at:
             raise Crash
         for belief in experiment.beliefs:
-            breaches, n = self.outcome(belief, number)
+            found = self.outcome(belief, number)
+            if isinstance(found, RefuteError):
+                self.record.problems(found)
+                return found.exit_code
+            breaches, n = found
             word = "held" if breaches == 0 else "refuted"
             look = Look(treatment=Count(n, breaches), control=Count(n, 0.0), bound=now[belief.id].claim.bound)
             self.record.tell(

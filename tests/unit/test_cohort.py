@@ -103,7 +103,7 @@ async def test_asgi_takes_forged_members_away_and_leaves_the_rest(link, baggage)
     assert seen == [(None, [*alone, (b"baggage", b"tenant=a")]), (None, alone), (None, alone)]
 
 
-async def test_asgi_passes_other_scopes_untouched_and_does_nothing_without_a_link(link, baggage, monkeypatch):
+async def test_asgi_passes_other_scopes_untouched_and_without_a_link_takes_away_what_outsiders_sent(link, baggage, monkeypatch):
     seen = []
 
     async def app(scope, receive, send):
@@ -114,8 +114,11 @@ async def test_asgi_passes_other_scopes_untouched_and_does_nothing_without_a_lin
     monkeypatch.delenv("REFUTE_LINK")
     http = websocket | {"type": "http"}
     await asgi.CohortMiddleware(app)(http, None, None)
+    plain = {"type": "http", "headers": [(b"baggage", b"tenant=a")]}
+    await asgi.CohortMiddleware(app)(plain, None, None)
     assert seen[0][1] is websocket
-    assert seen[1][1] is http
+    assert seen[1][1] == http | {"headers": []}
+    assert seen[2][1] is plain
     assert seen[0][0] is seen[1][0] is None
 
 
@@ -161,9 +164,11 @@ def test_wsgi_trusts_no_forgery(link, baggage, sent, seen):
     assert wsgi.CohortMiddleware(app)(environ, None) == [None, seen]
 
 
-def test_wsgi_does_nothing_without_a_link(link, baggage, monkeypatch):
+def test_wsgi_without_a_link_takes_away_what_outsiders_sent(link, baggage, monkeypatch):
     monkeypatch.delenv("REFUTE_LINK_TOKEN")
-    environ = {"HTTP_BAGGAGE": baggage}
+    (seen,) = wsgi.CohortMiddleware(lambda environ, _: [environ])({"HTTP_BAGGAGE": baggage}, None)
+    assert seen == {}
+    environ = {"HTTP_BAGGAGE": "tenant=a"}
     (seen,) = wsgi.CohortMiddleware(lambda environ, _: [environ])(environ, None)
     assert seen is environ
 

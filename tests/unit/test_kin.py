@@ -81,3 +81,37 @@ def test_relatives_never_take_the_place_of_a_test(kindred):
     }
     plan = ask(kindred, sure, Question())
     assert "errors-retried" in {belief.id for one in plan.proposals for belief in one.beliefs}
+
+
+TOGETHER = """  - id: both-borne
+    claim: Both at once are borne
+    when: [{fault: llm.rate_limit, target: llm, share: 30%}, {fault: llm.server_error, target: llm, share: 30%}]
+    then: answered >= 95%
+    confidence: 85%
+"""
+
+
+@pytest.fixture
+def combined(tmp_path):
+    return load(project(tmp_path, f"{VALID.rstrip()}\n{ANOTHER}{TOGETHER}"))
+
+
+def test_a_combination_is_no_surer_than_a_part_that_fell_and_a_part_no_less_than_a_combination_that_held(combined):
+    both, part = combined.beliefs["both-borne"], combined.beliefs["errors-retried"]
+    fallen = standings(combined, errors_retried="refuted")
+    assert kin.prediction(combined, both, fallen).confidence <= fallen[part.id].confidence < 0.05
+    held = standings(combined, both_borne="held")
+    assert kin.prediction(combined, part, held).confidence >= held[both.id].confidence > 0.9
+    assert kin.prediction(combined, both, standings(combined)).confidence == pytest.approx(0.85)
+
+
+def test_a_combination_harms_what_any_of_its_faults_harms(combined):
+    both, one = (combined.beliefs[name] for name in ("both-borne", "errors-retried"))
+    told = standings(combined)
+    assert kin.reach(combined, kin.harm(combined, both, told)) == kin.reach(combined, kin.harm(combined, one, told)), (
+        "they strike one component"
+    )
+    apart = replace(both, when=replace(both.when, also=(replace(both.when.also[0], target="retriever"),)))
+    more, less = kin.reach(combined, kin.harm(combined, apart, told)), kin.reach(combined, kin.harm(combined, one, told))
+    assert all(more[name] >= chance for name, chance in less.items())
+    assert any(more[name] > chance for name, chance in less.items())

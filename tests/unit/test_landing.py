@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def experiment(share: float) -> Experiment:
     ],
 )
 def test_a_landing_that_agrees_with_its_share_is_proven(landing, share):
-    assert landing_faults(landing, experiment(share)) == []
+    assert landing_faults([landing], experiment(share)) == []
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,16 @@ def test_a_landing_that_agrees_with_its_share_is_proven(landing, share):
     ],
 )
 def test_anything_else_voids(landing, share, reason):
-    assert reason in " ".join(landing_faults(landing, experiment(share)))
+    assert reason in " ".join(landing_faults([landing], experiment(share)))
+
+
+def test_of_several_faults_each_must_land_and_the_one_that_did_not_is_named():
+    one = experiment(0.3)
+    several = replace(one, also=(replace(one.arming, fault="llm.rate_limit"),))
+    good, missed = Landing(eligible=251, injected=77), Landing(eligible=90)
+    assert landing_faults([good, good], several) == []
+    assert landing_faults([good, missed], several) == ["llm.rate_limit on llm: none of 90 eligible calls was hit"]
+    assert len(landing_faults([], several)) == 2
 
 
 def test_waits_that_the_end_of_the_permission_cuts_short_are_counted():

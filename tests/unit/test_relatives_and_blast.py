@@ -23,20 +23,20 @@ def test_a_library_makes_relatives():
 
 
 def test_relatives_that_came_out_as_stated_change_nothing():
-    said = predicted(LLM, 0.8, [Relative(LLM, 0.7, 0.7), Relative(LLM, 0.95, 0.95)])
+    said = predicted([LLM], 0.8, [Relative((LLM,), 0.7, 0.7), Relative((LLM,), 0.95, 0.95)])
     assert said.confidence == pytest.approx(0.8)
     assert said.relatives == 2
 
 
 def test_relatives_that_fell_pull_down_and_more_of_them_further():
-    one = predicted(LLM, 0.9, [Relative(LLM, 0.9, 0.05)]).confidence
-    four = predicted(LLM, 0.9, [Relative(LLM, 0.9, 0.05)] * 4).confidence
+    one = predicted([LLM], 0.9, [Relative((LLM,), 0.9, 0.05)]).confidence
+    four = predicted([LLM], 0.9, [Relative((LLM,), 0.9, 0.05)] * 4).confidence
     assert 0.9 > one > 0.6 > four > 0.05
-    assert predicted(LLM, 0.6, [Relative(LLM, 0.6, 0.99)] * 4).confidence > 0.9
+    assert predicted([LLM], 0.6, [Relative((LLM,), 0.6, 0.99)] * 4).confidence > 0.9
 
 
 def test_without_relatives_the_statement_stands():
-    said = predicted(LLM, 0.9, [Relative(Traits("orders", "tool", "", "tool.error"), 0.9, 0.01)])
+    said = predicted([LLM], 0.9, [Relative((Traits("orders", "tool", "", "tool.error"),), 0.9, 0.01)])
     assert (said.confidence, said.weight, said.relatives) == (0.9, 0.0, 0)
 
 
@@ -48,21 +48,21 @@ def system(**calls):
 
 def test_harm_reaches_the_journeys_above_and_no_others():
     made = system(front=["mid"], mid=["deep"], deep=[], chat=[])
-    harm = predicted_harm(made, "deep", PassedOn())
+    harm = predicted_harm(made, ["deep"], PassedOn())
     assert harm == pytest.approx({"front": 0.36, "mid": 0.6, "deep": 1.0})
     assert predicted_journeys(made, harm) == pytest.approx({"ask": 0.36})
 
 
 def test_two_ways_up_harm_more_than_one_and_cycles_end():
-    both = predicted_harm(system(front=["mid", "deep"], mid=["deep", "front"], deep=["mid"], chat=[]), "deep", PassedOn())
+    both = predicted_harm(system(front=["mid", "deep"], mid=["deep", "front"], deep=["mid"], chat=[]), ["deep"], PassedOn())
     assert 0.6 < both["front"] < 1.0
     assert "chat" not in both
 
 
 def test_undeclared_and_unknown_components_do_no_harm():
     made = system(front=["elsewhere"], chat=[])
-    assert predicted_harm(made, "nobody", PassedOn()) == {}
-    assert predicted_harm(made, "front", PassedOn()) == {"front": 1.0}
+    assert predicted_harm(made, ["nobody"], PassedOn()) == {}
+    assert predicted_harm(made, ["front"], PassedOn()) == {"front": 1.0}
 
 
 def test_what_was_seen_moves_the_component_and_a_little_the_others():

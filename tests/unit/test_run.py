@@ -79,6 +79,7 @@ class Session:
 
     def __init__(self, intent, log, heard):
         self.link = Link(self.proofs)
+        self.workload = intent.workload
         self.heard = heard
         self.killed = 0
         self.halted = False
@@ -97,8 +98,10 @@ class Session:
     def holders(self):
         return []
 
-    def units(self, phase, seed):
-        return draw_units(CASES, {}, seed, phase)
+    def tape(self, phase, planned, seed, cohort):
+        tape = Tape(phase, draw_units(CASES, {}, seed, phase), planned, seed, cohort)
+        tape.paced(self.workload.rate_per_s, self.workload.timeout_s)
+        return tape
 
     async def kill(self):
         self.killed += 1

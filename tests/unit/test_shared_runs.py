@@ -19,9 +19,9 @@ def system(name, gateway="http://127.0.0.1:9000", llm="http://127.0.0.1:9001/v1"
 
 
 def held(first, target, second, other, tmp_path):
-    with registered(first.name, "1", tmp_path, harmed(first, target)):
+    with registered(first.name, "1", tmp_path, harmed(first, [target])):
         assert [run.system for run in live_runs(tmp_path)] == [first.name]
-        with registered(second.name, "2", tmp_path, harmed(second, other)):
+        with registered(second.name, "2", tmp_path, harmed(second, [other])):
             return {run.system for run in live_runs(tmp_path)}
 
 

@@ -6,6 +6,7 @@ from refute.campaign.loop import Loop
 from refute.campaign.past import Budget, Past, new_campaign, unfinished
 from refute.campaign.plan import Plan, Proposal, Question, Refused, ask
 from refute.campaign.standing import Standing, standings
+from refute.campaign.watch import Watch
 
 __all__ = [
     "Budget",
@@ -18,6 +19,7 @@ __all__ = [
     "Question",
     "Refused",
     "Standing",
+    "Watch",
     "ask",
     "capped",
     "new_campaign",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from refute.campaign.kin import traits
 from refute.campaign.plan import Proposal
 from refute.core.intent import Intent
-from refute.learning import kinship
+from refute.learning import kinship_of_several
 
 _SHARED = 0.5
 """Share of its worth that an experiment loses where one already taken is about the very same thing."""
@@ -34,7 +34,7 @@ def batch(intent: Intent, proposals: Sequence[Proposal], count: int) -> tuple[Pr
 
 def _alike(intent: Intent, one: Proposal, taken: Sequence[Proposal]) -> float:
     own = traits(intent, one.beliefs[0])
-    return max((kinship(own, traits(intent, other.beliefs[0])) for other in taken), default=0.0)
+    return max((kinship_of_several(own, traits(intent, other.beliefs[0])) for other in taken), default=0.0)
 
 
 def _with_reason(intent: Intent, one: Proposal, taken: Sequence[Proposal]) -> Proposal:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from refute.campaign.batch import batch
+from refute.campaign.harmed import spent, tell_blast
 from refute.campaign.mending import mend
 from refute.campaign.past import READ, Past, pasts
 from refute.campaign.plan import Plan, Proposal, Question, ask, design
@@ -59,6 +60,13 @@ class Campaign:
         self.record = Record(self.ledger, self.see)
         self.told = Told(self.intent, self.record, self.environment)
 
+    def renewed(self, intent: Intent) -> Campaign:
+        """Return the same campaign on an intent that was read again."""
+        made = Campaign(intent, self.ledger, self.journal, self.see, self.environment, self.seed, self.author, self.results)
+        made.record, made.told.record, made.told.learned = self.record, self.record, self.told.learned
+        made._began = self._began
+        return made
+
     def standings(self) -> dict[str, Standing]:
         """Return where each belief stands now."""
         return standings(self.intent, self.record.kept("learned"), self.environment, self.record.clock())
@@ -69,7 +77,9 @@ class Campaign:
 
     def plan(self, question: Question | None = None) -> Plan:
         """Rank what could be run now; the environment is the campaign's, and so is the seed where none is asked for."""
-        asked = replace(question or Question(), environment=self.environment)
+        sick = {result.experiment.arming.component.name: result.sick for result in self.results if result.sick}
+        budget = spent(self.intent, self.record.kept("blast"), self.environment)
+        asked = replace(question or Question(), environment=self.environment, degraded=sick, spent=budget)
         if asked.seed is None:
             asked = replace(asked, seed=self.seed + len(self.results))
         plan = ask(self.intent, self.standings(), asked)
@@ -183,7 +193,7 @@ class Campaign:
         self.seed = found["seed"]
         names = {one["id"] for one in found["beliefs"]}
         plan = self.plan(Question(again=True, magnitude=found["arming"]["magnitude"]))
-        same = (one for one in plan.proposals if names <= {belief.id for belief in one.beliefs} and one.arming.to_json() == found["arming"])
+        same = (one for one in plan.proposals if names <= {belief.id for belief in one.beliefs} and _same_armings(one, found))
         proposal = next(same, None)
         if proposal is None:
             why = next(
@@ -211,7 +221,7 @@ class Campaign:
         """
         experiment = design(self.intent, proposal, self.environment, check=not self.checked(), tokens_per_unit=self._tokens_per_unit())
         now, system = self.standings(), self.intent.system.name
-        with registered(system, experiment.id, shared=harmed(self.intent.system, experiment.arming.component.name)):
+        with registered(system, experiment.id, shared=harmed(self.intent.system, experiment.targets)):
             marker = abort_marker()
             admitted = self.told.admitted(experiment, self.author)
             gates = [*made_sure(system, proposal, self.journal), *admitted]
@@ -221,6 +231,7 @@ class Campaign:
             log = self.ledger.path.parent / "worker.log"
             result = await run_of(experiment, self.record.take, self.journal, log, lambda: abort_requested(marker)).run()
         self.results.append(result)
+        tell_blast(self.record, self.intent, result, proposal, self.environment)
         for belief in experiment.beliefs:
             self.told.what_was_learned(result, belief, now[belief.id])
         return result
@@ -287,3 +298,8 @@ def _chosen(plan: Plan, wanted: Sequence[str], done: set[str]) -> Proposal | Non
     """Return the best proposal that tests something wanted and not yet done."""
     open_ones = (proposal for proposal in plan.proposals if not done & {belief.id for belief in proposal.beliefs})
     return next((one for one in open_ones if not wanted or any(belief.id in wanted for belief in one.beliefs)), None)
+
+
+def _same_armings(proposal: Proposal, experiment: Mapping[str, Any]) -> bool:
+    """Say whether a proposal strikes as a recorded experiment did."""
+    return [one.to_json() for one in proposal.armings] == [experiment["arming"], *experiment.get("also_armed", ())]

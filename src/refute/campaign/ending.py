@@ -14,6 +14,7 @@ from refute.core.units import show_share
 from refute.learning.stopping import StoppingRule, Unseen, unseen
 
 Cause = Literal["answered", "seen", "time", "risk"]
+DAY_S = 86_400.0
 _TRIES: Mapping[str, int] = {"void": 2, "aborted": 1, "inconclusive": 3}
 """Runs of a belief, by what came of them, after which one campaign leaves it alone."""
 _MOST_OF_A_SEARCH = 12  # runs for one threshold
@@ -35,7 +36,7 @@ class End:
 def allowed_units(intent: Intent, budget: Budget) -> float:
     """Return how many units a campaign may spoil: a share of what the error budget allows, inf where no share is stated.
 
-    Where no error budget is stated, the units that the campaign's time could send take its place.
+    Where no error budget is stated, the units that the campaign's time could send take its place, those of a day at most.
 
     Args:
         intent: validated.
@@ -44,7 +45,7 @@ def allowed_units(intent: Intent, budget: Budget) -> float:
     if budget.risk is None:
         return math.inf
     rate, stated = intent.workload.rate_per_s, intent.blast_radius.error_budget
-    whole = rate * budget.seconds if stated is None else (1 - stated.objective) * rate * stated.window_s
+    whole = rate * min(budget.seconds, DAY_S) if stated is None else (1 - stated.objective) * rate * stated.window_s
     return budget.risk * whole
 
 

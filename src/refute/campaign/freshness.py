@@ -78,7 +78,7 @@ def aging_of(learned: Iterable[Mapping[str, Any]], now: float) -> Aging:
         learned: events that count, oldest first.
         now: seconds since the epoch.
     """
-    decided = [event for event in learned if event["verdict"] in _DECIDED and "at" in event]
+    decided = [event for event in learned if event.get("verdict") in _DECIDED and "at" in event]
     repeats = list(_repeats(decided))[-_MOST_REPEATS:]
     return Aging(learn_decay(repeats) if repeats else Decay(), now)
 

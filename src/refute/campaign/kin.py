@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from refute.campaign.standing import Standing
-from refute.core.intent import Belief, Intent
+from refute.core.intent import Belief, Intent, When
 from refute.core.units import show_share
 from refute.learning import PassedOn, Prediction, Relative, Traits, predicted, predicted_harm, predicted_journeys
 
@@ -40,12 +40,22 @@ def prediction(intent: Intent, belief: Belief, standings: Mapping[str, Standing]
         standings: where each stated belief stands.
     """
     stated = standings[belief.id].confidence if belief.id in standings else belief.confidence
-    tested = [
-        Relative(traits(intent, other), other.confidence, standings[other.id].confidence)
-        for other in intent.beliefs.values()
-        if other.id != belief.id and standings[other.id].tested
-    ]
-    return predicted(traits(intent, belief), stated, tested)
+    others = [other for other in intent.beliefs.values() if other.id != belief.id and standings[other.id].tested]
+    tested = [Relative(traits(intent, other), other.confidence, standings[other.id].confidence) for other in others]
+    least = max((standings[other.id].confidence for other in others if _within(belief, other)), default=0.0)
+    most = min((standings[other.id].confidence for other in others if _within(other, belief)), default=1.0)
+    said = predicted(traits(intent, belief), stated, tested)
+    return replace(said, confidence=min(most, max(least, said.confidence)))
+
+
+def _within(one: Belief, other: Belief) -> bool:
+    """Say whether a belief asks the same under some of another's faults: it cannot be the less likely of the two.
+
+    More faults at once do no less harm, so that a combination is no surer than any of its parts, and a part no less sure than a
+    combination that has it.
+    """
+    same = one.then == other.then and one.among == other.among and one.at_least is None and other.at_least is None
+    return same and set(one.when.parts) < set(other.when.parts)
 
 
 def reason(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> str | None:
@@ -60,17 +70,27 @@ def reason(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) ->
     return f"{relatives} did {better} than stated: {show_share(said.confidence)} expected here, {show_share(stated)} stated"
 
 
-def reach(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> dict[str, float]:
-    """Return the probability that the fault of a belief harms each journey; journeys that it cannot reach are left out."""
+def harm(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> dict[str, float]:
+    """Return the probability that the fault of a belief harms each component; those that it cannot reach are left out."""
     passed_on = PassedOn()
     for other in intent.beliefs.values():
         if standings[other.id].tested:
-            passed_on.see(other.when.target, 1 - standings[other.id].confidence)
-    return predicted_journeys(intent.system, predicted_harm(intent.system, belief.when.target, passed_on))
+            for target in other.when.targets if len(other.when.targets) == 1 else ():  # of several, nobody can say which was passed on
+                passed_on.see(target, 1 - standings[other.id].confidence)
+    return predicted_harm(intent.system, belief.when.targets, passed_on)
 
 
-def traits(intent: Intent, belief: Belief) -> Traits:
-    """Return what makes a belief a relative of others."""
-    component = intent.system.components[belief.when.target]
+def reach(intent: Intent, components: Mapping[str, float]) -> dict[str, float]:
+    """Return the probability that each journey is harmed, from that of the components."""
+    return predicted_journeys(intent.system, components)
+
+
+def traits(intent: Intent, belief: Belief) -> tuple[Traits, ...]:
+    """Return what makes a belief a relative of others, for each of its faults."""
+    return tuple(_traits_of(intent, part) for part in belief.when.parts)
+
+
+def _traits_of(intent: Intent, when: When) -> Traits:
+    component = intent.system.components[when.target]
     library = component.python.split(":", 1)[0] or component.endpoint.split("://", 1)[-1].split("/", 1)[0]
-    return Traits(component.name, component.kind, library, belief.when.fault)
+    return Traits(component.name, component.kind, library, when.fault)

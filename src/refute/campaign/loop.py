@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from refute.campaign.campaign import Campaign
-from refute.campaign.choosing import choose
+from refute.campaign.choosing import choose, is_random
 from refute.campaign.ending import End, allowed_units, enough, fitting, nothing_fits, open_to, unseen_json, unseen_of
 from refute.campaign.past import Past
 from refute.campaign.plan import Proposal, Question, design
+from refute.campaign.spread import MISSING, available, with_others
 from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, RefuteError, worst_exit
+from refute.learning import Depth, depth_of
 
 State = Literal["started", "resumed", "waiting", "halted", "ended"]
 
@@ -26,11 +29,17 @@ class Loop:
         campaign: that runs and records.
         past: what it is to spend, and has spent.
         clock: seconds that pass, for its time.
+        window_s: what was run longer ago neither counts as risk nor as tried.
+        stale_first: whether what has gone stale comes before what is worth more.
+        left_alone: ids of beliefs that are not to be tested for now.
     """
 
     campaign: Campaign
     past: Past
     clock: Callable[[], float] = time.monotonic
+    window_s: float = math.inf
+    stale_first: bool = False
+    left_alone: set[str] = field(default_factory=set)
     _sat: float = field(init=False)
     _before: float = field(init=False)
 
@@ -51,7 +60,7 @@ class Loop:
         code = EXIT_HELD
         try:
             self.begin()
-            while (found := self.next()) is not None and not isinstance(found, End):
+            while not isinstance(found := self.next(), End):
                 code = worst_exit([code, await self.once(found)])
                 if code == EXIT_INTERRUPTED or self.campaign.over():
                     break
@@ -71,7 +80,7 @@ class Loop:
     def begin(self) -> None:
         """Learn what was left unlearned, and say what may be spent."""
         self.campaign.mend()
-        self.say("resumed" if self.past.runs or self.past.spent_s else "started")
+        self.say("resumed" if self.past.runs or self.past.spent_s else "started", reason="" if available() else MISSING)
         self.campaign.show_plan(self.question())
 
     async def once(self, proposal: Proposal) -> int:
@@ -85,21 +94,39 @@ class Loop:
         """Return what is asked of the plan."""
         return Question(seed=self.past.seed + len(self.past.finished), again=again, risk_price=self.past.budget.risk_price)
 
-    def next(self) -> Proposal | End | None:
+    def next(self) -> Proposal | End:
         """Return what to run next, or why nothing is."""
-        plan = self.campaign.plan(self.question())
-        open_ones = open_to(self.past, plan.proposals)
+        plan, recent = self.campaign.plan(self.question()), self.recent()
+        told = with_others(self.campaign.intent, self.campaign.standings(), plan.proposals, self.past.budget.risk_price)
+        open_ones = self._in_order(self._allowed_now(open_to(recent, told)))
         earlier = [one for one in self.campaign.campaigns() if one.environment == self.past.environment and one.id != self.past.id]
-        if (end := enough(self.past, plan, open_ones, earlier)) is not None:
+        number, endless = len(self.past.finished), self.past.mode == "watch"
+        end = enough(recent, plan, open_ones, earlier)
+        if end is not None and not (endless and is_random(self.past.seed, number)):
             return end
-        everything = self.campaign.plan(self.question(again=True)).proposals
+        everything = self._allowed_now(self.campaign.plan(self.question(again=True)).proposals)
         seconds = {one.beliefs[0].id: self.longest_s(one) for one in (*open_ones, *everything)}
         left_s = self.past.budget.seconds - self.spent_s
-        left_units = allowed_units(self.campaign.intent, self.past.budget) - self.past.spoiled
+        left_units = allowed_units(self.campaign.intent, self.past.budget) - recent.spoiled
         ranked = fitting(open_ones, seconds, left_s, left_units)
-        if not ranked:
+        pool = fitting(everything, seconds, left_s, left_units)
+        if not ranked and end is None:
             return nothing_fits(open_ones, seconds, left_s, left_units)
-        return choose(ranked, fitting(everything, seconds, left_s, left_units), self.past.seed, len(self.past.finished))
+        return choose(ranked or pool, pool, self.past.seed, number) or end or nothing_fits(everything, seconds, left_s, left_units)
+
+    def recent(self) -> Past:
+        """Return the campaign with the runs that still count."""
+        since = self.campaign.record.clock() - self.window_s
+        return replace(self.past, runs=[run for run in self.past.runs if run.at >= since])
+
+    def _allowed_now(self, proposals: Sequence[Proposal]) -> list[Proposal]:
+        return [one for one in proposals if not any(belief.id in self.left_alone for belief in one.beliefs)]
+
+    def _in_order(self, proposals: list[Proposal]) -> list[Proposal]:
+        if not self.stale_first:
+            return proposals
+        now = self.campaign.standings()
+        return sorted(proposals, key=lambda one: not any(now[belief.id].stale is not None for belief in one.beliefs))
 
     def longest_s(self, proposal: Proposal) -> float:
         """Return how long an experiment takes at most."""
@@ -112,8 +139,12 @@ class Loop:
         self.campaign.record.tell(
             "campaign", campaign=past.id, mode=past.mode, state=state, environment=past.environment, seed=past.seed,
             **past.budget.to_json(), spent_s=past.spent_s, spoiled=past.spoiled, allowed=self._allowed(), runs=len(past.runs),
-            unseen=unseen_json(unseen_of([past])), **{"cause": "", "reason": "", **about},
+            unseen=unseen_json(unseen_of([past])), check=self._check().to_json(), **{"cause": "", "reason": "", **about},
         )  # fmt: skip
+
+    def _check(self) -> Depth:
+        """Return how forecasts did, in this environment and all others: the engine is one."""
+        return depth_of(self.campaign.record.kept("experiment", "forecast", "verdict"))
 
     def _allowed(self) -> float | None:
         allowed = allowed_units(self.campaign.intent, self.past.budget)

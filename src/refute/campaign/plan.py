@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from refute.campaign import kin
+from refute.campaign.reasons import reasons
 from refute.campaign.standing import Standing
 from refute.core.arming import Arming, Handle
 from refute.core.errors import Problem, RefuteError
@@ -19,8 +21,8 @@ from refute.faults.catalogue import catalogue
 from refute.injectors.registry import choose, struck_elsewhere
 from refute.intent.checks.safety import refused_in
 from refute.intent.magnitudes import shown_magnitude
-from refute.learning import Prices, cost_if_wrong, expected_spend, score, value
-from refute.safety.gates import RollbackNeedsGuardian, refusals
+from refute.learning import Prices, Resilience, cost_if_wrong, expected_spend, score, value
+from refute.safety.gates import OneKindOfRollback, RollbackNeedsGuardian, refusals
 from refute.safety.summon import obstacle
 from refute.stats import PAIRED_WEIGHT, Answerability, answerable
 
@@ -35,7 +37,7 @@ class Proposal:
 
     Attributes:
         beliefs: tested together.
-        arming: the fault, aimed.
+        arming: the fault, aimed; of several the first.
         units: at most.
         seconds: of injection, at most.
         bits: expected information by belief.
@@ -49,6 +51,8 @@ class Proposal:
         spoiled: units that it is expected to spoil.
         propensity: probability with which it was chosen, once it was.
         random: whether it was drawn at random.
+        others: expected information about other beliefs, by id, as far as it is reckoned with.
+        also: further faults that strike in the same run, aimed.
     """
 
     beliefs: tuple[Belief, ...]
@@ -64,8 +68,16 @@ class Proposal:
     reasons: tuple[str, ...]
     reach: Mapping[str, float]
     spoiled: float
+    harm: Mapping[str, float] = field(default_factory=dict)
     propensity: float = 1.0
     random: bool = False
+    others: Mapping[str, float] = field(default_factory=dict)
+    also: tuple[Arming, ...] = ()
+
+    @property
+    def armings(self) -> tuple[Arming, ...]:
+        """All faults, aimed."""
+        return (self.arming, *self.also)
 
     def to_json(self) -> dict[str, Any]:
         """Return the Proposal of docs/reference/events.md."""
@@ -74,8 +86,9 @@ class Proposal:
             "magnitude": show_magnitude(self.arming), "share": self.arming.share, "value": self.value, "bits": dict(self.bits),
             "risk": self.risk, "risk_of": self.risk_of, "score": self.score, "units": self.units, "seconds": self.seconds,
             "probability_of_answer": max(one.p_held + one.p_refuted for one in self.answerable.values()),
-            "reasons": list(self.reasons), "reach": dict(self.reach),
+            "reasons": list(self.reasons), "reach": dict(self.reach), "harm": dict(self.harm),
             "spoiled": self.spoiled, "propensity": self.propensity, "random": self.random,
+            "others": dict(self.others), **also_struck(self.also),
         }  # fmt: skip
 
 
@@ -97,7 +110,8 @@ class Refused:
         """Return a JSON object."""
         when = self.beliefs[0].when
         names = [belief.id for belief in self.beliefs]
-        return {"beliefs": names, "fault": when.fault, "target": when.target, "code": self.code, "reason": self.reason}
+        also = {"also": [{"fault": one.fault, "target": one.target} for one in when.also]} if when.also else {}
+        return {"beliefs": names, "fault": when.fault, "target": when.target, "code": self.code, "reason": self.reason, **also}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +121,17 @@ class Plan:
     Attributes:
         proposals: best first.
         refused: the rest.
+        spent: of the error budget so far; None where no budget is stated.
     """
 
     proposals: tuple[Proposal, ...]
     refused: tuple[Refused, ...]
+    spent: Resilience | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the data of a `plan` event."""
-        return {"proposals": [one.to_json() for one in self.proposals], "refusals": [one.to_json() for one in self.refused]}
+        budget = {} if self.spent is None else {"error_budget": self.spent.to_json()}
+        return {"proposals": [one.to_json() for one in self.proposals], "refusals": [one.to_json() for one in self.refused], **budget}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +152,8 @@ class Question:
         risk_price: λ of the score V / (c₀ + λR).
         magnitude: to try where a threshold is sought, instead of the one that teaches most.
         batch: so many experiments that differ, instead of all; None for all.
+        degraded: targets that were not well with no fault applied, each with why.
+        spent: of the error budget so far; None where nobody has counted.
     """
 
     environment: str = ""
@@ -143,6 +162,8 @@ class Question:
     magnitude: float | None = None
     risk_price: float = Prices().risk
     batch: int | None = None
+    degraded: Mapping[str, str] = field(default_factory=dict)
+    spent: Resilience | None = None
 
 
 def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -> Plan:
@@ -156,26 +177,33 @@ def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -
     proposals: list[Proposal] = []
     refused: list[Refused] = []
     for beliefs in together(list(intent.beliefs.values())):
-        barred = _barred(intent, beliefs, [standings[belief.id] for belief in beliefs], question)
+        mine = [standings[belief.id] for belief in beliefs]
+        barred = _degraded(beliefs[0].when.target, question) or _barred(intent, beliefs, mine, question)
         if barred is not None:
             refused.append(Refused(beliefs, barred.code, barred.what))
             continue
         one = _propose(intent, beliefs, standings, question)
         (proposals if isinstance(one, Proposal) else refused).append(one)  # type: ignore[arg-type]
-    return Plan(tuple(sorted(proposals, key=lambda proposal: -proposal.score)), tuple(refused))
+    return Plan(tuple(sorted(proposals, key=lambda proposal: -proposal.score)), tuple(refused), question.spent)
+
+
+def _degraded(target: str, question: Question) -> Problem | None:
+    """Return why nothing is to be learned from a target: it was sick with no fault applied."""
+    why = question.degraded.get(target)
+    return None if why is None else Problem("PLAN-DEGRADED", f"{target} was not well before the fault: {why}")
 
 
 def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standing], question: Question) -> Problem | None:
     """Return why an experiment must not or need not run, before its worth is asked."""
     try:
-        arming = aim(intent, beliefs[0], question.seed or 0)
-        hand = None if struck_elsewhere(arming) else choose(arming)
+        armings = aim(intent, beliefs[0], question.seed or 0)
+        hands = [choose(arming) for arming in armings if not struck_elsewhere(arming)]
     except RefuteError as error:
         return error.problems[0]
-    handles = () if hand is None else (Handle(hand.name, hand.rollback_kind, {}),)  # another host's guardian is asked before the run
-    if refused := refusals([RollbackNeedsGuardian(obstacle)], _Planned(handles)):
+    handles = tuple(Handle(hand.name, hand.rollback_kind, {}) for hand in hands)  # another host's guardian is asked before the run
+    if refused := refusals([RollbackNeedsGuardian(obstacle), OneKindOfRollback()], _Planned(handles)):
         return refused[0][1]
-    if question.environment:
+    if question.environment or intent.workload.observed:
         hazards = refused_in(intent, question.environment, catalogue())
         if barred := [hazards[belief.id] for belief in beliefs if belief.id in hazards]:
             return barred[0]
@@ -199,19 +227,21 @@ def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
         return Refused(beliefs, "PLAN-WORTHLESS", f"it would teach {max(bits.values()):.3f} bits: the answer is as good as known")
     reckoned = {belief.id: replace(asked[belief.id], standing=kin.informed(intent, belief, standings)) for belief in beliefs}
     bits = {belief.id: reckoned[belief.id].bits(treated[belief.id]) for belief in beliefs}
-    worth = value((_cost(belief), bits[belief.id]) for belief in beliefs)
+    worth = value((cost_of(belief), bits[belief.id]) for belief in beliefs)
     spoiled = max(reckoned[belief.id].p_breach() * chances[belief.id].expected_units for belief in beliefs)
     risk = expected_spend(1.0, spoiled, _allowed_units(intent))
-    prices = Prices(risk=question.risk_price)
-    budget = intent.blast_radius.error_budget
-    if budget is not None and risk > budget.spend:
-        seen = f"it is expected to spend {show_share(risk)} of the error budget; {show_share(budget.spend)} may be spent"
+    prices, harm = Prices(risk=question.risk_price), kin.harm(intent, beliefs[0], standings)
+    budget, spent = intent.blast_radius.error_budget, question.spent
+    if budget is not None and risk > (budget.spend if spent is None else spent.left):
+        of = f"; {show_share(spent.spent)} are spent" if spent is not None and spent.spent else ""
+        seen = f"it is expected to spend {show_share(risk)} of the error budget; {show_share(budget.spend)} may be spent{of}"
         return Refused(beliefs, "PLAN-BUDGET", seen)
+    arming, *also = aim(intent, beliefs[0], question.seed or 0, asked[beliefs[0].id].magnitude)
     return Proposal(
-        beliefs, aim(intent, beliefs[0], question.seed or 0, asked[beliefs[0].id].magnitude), units, units / intent.workload.rate_per_s,
+        beliefs, arming, units, units / intent.workload.rate_per_s,
         bits, chances,
         worth, risk, "its own units" if budget is None else "the error budget", score(worth, risk, prices),
-        _reasons(intent, beliefs, standings, bits), kin.reach(intent, beliefs[0], standings), spoiled,
+        reasons(intent, beliefs, standings, bits), kin.reach(intent, harm), spoiled, harm, also=tuple(also),
     )  # fmt: skip
 
 
@@ -268,13 +298,18 @@ def eligible_units(intent: Intent, belief: Belief, units: int) -> int:
         belief: one of its beliefs.
         units: of the injection, both arms.
     """
-    share = intent.system.reach.get(belief.when.target) or 1.0
+    share = _any(intent.system.reach.get(target) or 1.0 for target in belief.when.targets)
     if belief.then.journey:
         journeys = intent.system.journeys
         share = journeys[belief.then.journey].share / sum(journey.share for journey in journeys.values())
     if belief.among == "faulted":
-        share *= belief.when.share
+        share *= _any(part.share for part in belief.when.parts)
     return round(units * share if belief.when.uncontrolled else treated(intent, units, share))
+
+
+def _any(chances: Iterable[float]) -> float:
+    """Return the probability that at least one of several independent things happens."""
+    return 1.0 - math.prod(1.0 - chance for chance in chances)
 
 
 def _chances(intent: Intent, belief: Belief, asked: _Asked, treated: int) -> Answerability:
@@ -288,7 +323,8 @@ def _chances(intent: Intent, belief: Belief, asked: _Asked, treated: int) -> Ans
     return answerable(one.bound, intent.alpha, treated, confidence=asked.confidence)
 
 
-def _cost(belief: Belief) -> float:
+def cost_of(belief: Belief) -> float:
+    """Return the weight of being wrong about a belief."""
     return cost_if_wrong(belief.if_wrong.amount if isinstance(belief.if_wrong, Money) else belief.if_wrong)
 
 
@@ -306,6 +342,9 @@ def _too_small(intent: Intent, beliefs: tuple[Belief, ...], chances: Mapping[str
     ]
     if not needed:
         return "no number of units within reach would answer it"
+    if by := intent.blast_radius.audience.by:
+        users = min(one.smallest_n for one in chances.values() if one.smallest_n is not None)
+        return f"too small to answer with {planned_units(intent)} units, of which one of each `{by}` counts; it needs {users} in treatment"
     return (
         f"too small to answer with {planned_units(intent)} units{_on_the_way(intent)}; the smallest that would do is about "
         f"{round(min(needed))} (blast_radius)"
@@ -313,30 +352,9 @@ def _too_small(intent: Intent, beliefs: tuple[Belief, ...], chances: Mapping[str
 
 
 def _on_the_way(intent: Intent) -> str:
-    """Say how many units a ramp takes before its last step, and that users count once; "" where neither is so."""
-    taken, by = round(ramp_units(intent, 1.0)), intent.blast_radius.audience.by
-    said = [f"of which the ramp takes about {taken}"] if taken else []
-    said += [f"of which one of each `{by}` counts"] if by else []
-    return f" ({', '.join(said)})" if said else ""
-
-
-def _reasons(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], bits: Mapping[str, float]) -> tuple[str, ...]:
-    best = max(beliefs, key=lambda belief: bits[belief.id])
-    standing = standings[best.id]
-    reasons = [f"{bits[best.id]:.2f} bits expected on “{best.claim}”"]
-    if best.decides:
-        reasons.append(f"decides: {best.decides}")
-    if len(beliefs) > 1:
-        reasons.append(f"{len(beliefs)} beliefs are tested in one run")
-    if standing.search is not None and standing.search.tried:
-        reasons.append(f"{len(standing.search.tried)} runs at other magnitudes so far: it {standing.search.sentence()}")
-    if standing.stale is not None:
-        reasons += standing.stale.reasons()
-    else:
-        reasons.append("never tested" if standing.state == "untested" else f"last: {standing.state}")
-    if (kindred := kin.reason(intent, best, standings)) is not None:
-        reasons.append(kindred)
-    return tuple(reasons)
+    """Say how many units a ramp takes before its last step; "" where there is none."""
+    taken = round(ramp_units(intent, 1.0))
+    return f" (of which the ramp takes about {taken})" if taken else ""
 
 
 def show_magnitude(arming: Arming) -> str:
@@ -345,7 +363,18 @@ def show_magnitude(arming: Arming) -> str:
     return "" if arming.magnitude is None or fault.magnitude is None else shown_magnitude(arming.magnitude, fault.magnitude.unit)
 
 
+def also_struck(also: Iterable[Arming]) -> dict[str, Any]:
+    """Return what events say of the faults after the first; nothing where there is but one."""
+    told = [
+        {"fault": one.fault, "target": one.component.name, "magnitude": show_magnitude(one), "share": one.share, "draw": one.draw}
+        for one in also
+    ]
+    return {"also": told} if told else {}
+
+
 def design(intent: Intent, proposal: Proposal, environment: str, *, check: bool, tokens_per_unit: float | None) -> Experiment:
     """Return the experiment that a proposal describes."""
     check = check and not proposal.beliefs[0].when.uncontrolled  # there are no two arms to compare
-    return Experiment(new_id(), intent, proposal.beliefs, proposal.arming, proposal.units, environment, check, "", tokens_per_unit)
+    return Experiment(
+        new_id(), intent, proposal.beliefs, proposal.arming, proposal.units, environment, check, "", tokens_per_unit, proposal.also
+    )

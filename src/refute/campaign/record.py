@@ -13,7 +13,7 @@ from refute.core.events import Event, EventKind
 from refute.experiment.telling import TOLD_ANYWAY
 from refute.ledger import Ledger
 
-DURABLE = {"intent", "campaign", "experiment", "forecast", "landing", "rollback", "verdict", "learned", "summary", "stop", "ramp"}
+DURABLE = {"intent", "campaign", "experiment", "forecast", "landing", "rollback", "verdict", "learned", "summary", "stop", "ramp", "blast"}
 KEPT = DURABLE | {"phase", "outcomes", "evidence_point", "problem", "plan", "next"}
 
 See = Callable[[Event], None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import Any
 
 from refute.campaign.freshness import Aging, Stale, aging_of
 from refute.campaign.search import Search, Tried, search_of
+from refute.core.errors import EXIT_INCONCLUSIVE, refuse
 from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
 from refute.experiment.assess import Look
@@ -19,6 +21,7 @@ from refute.intent import fingerprint
 from refute.learning import Claim, Counts, Seen, combined, mixed, relative_counts
 
 _CERTAIN = 1e-9
+_NEEDED = {"belief", "experiment", "verdict", "n", "breaches", "bound"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +121,19 @@ def draw_of(intent: Intent, seed: int) -> str:
     Args:
         intent: validated.
         seed: of the run.
+
+    Raises:
+        RefuteError: the cases cannot be read any more (`FILE-UNREADABLE`).
     """
     if intent.workload.training is not None:
         return "the seeds"  # which are the same in every run: repeats count once
+    if intent.workload.cases is None:
+        return secrets.token_hex(8)  # live traffic never comes twice
     journeys = {name: journey.share for name, journey in intent.system.journeys.items()}
-    cases = hashlib.sha256(intent.workload.cases.read_bytes()).hexdigest()
+    try:
+        cases = hashlib.sha256(intent.workload.cases.read_bytes()).hexdigest()
+    except OSError as error:
+        raise refuse("FILE-UNREADABLE", "the cases cannot be read any more", exit_code=EXIT_INCONCLUSIVE, seen=str(error)) from None
     return hashlib.sha256(json.dumps([seed, journeys, cases], sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -135,7 +146,8 @@ def standings(intent: Intent, events: Iterable[Mapping[str, Any]], environment: 
         environment: only evidence from here counts.
         now: seconds since the epoch; the present where None.
     """
-    counted = [event for event in events if event.get("counted") and event.get("environment", "") == environment]
+    told = [event for event in events if event.get("counted") and event.get("environment", "") == environment]
+    counted = [event for event in told if event.keys() >= _NEEDED]  # some ledgers are older than the counts
     aging = aging_of(counted, time.time() if now is None else now)
     by_belief = {name: [event for event in counted if event["belief"] == name] for name in intent.beliefs}
     found: dict[str, Standing] = {}

@@ -72,7 +72,7 @@ def suggest(
         faults: the catalogue.
         incidents: what went wrong before, each in a few words.
     """
-    stated = {(belief.when.fault, belief.when.target) for belief in intent.beliefs.values()}
+    stated = {(belief.when.fault, belief.when.target) for belief in intent.beliefs.values() if not belief.when.also}
     told = _Incidents(faults, incidents)
     found = [
         suggestion
@@ -149,7 +149,7 @@ def _share(fault: Fault) -> float:
 
 def _reasons(intent: Intent, component: Component, why: tuple[int, float, float]) -> Iterator[str]:
     kin, touched, seen = why
-    if not any(belief.when.target == component.name for belief in intent.beliefs.values()):
+    if not any(component.name in belief.when.targets for belief in intent.beliefs.values()):
         yield f"no belief is about {component.name} yet"
     yield f"{show_share(touched)} of the traffic can meet it"
     if kin:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from refute.campaign.plan import Proposal, show_magnitude
+from refute.campaign.plan import Proposal, also_struck, show_magnitude
 from refute.campaign.record import Record
 from refute.campaign.search import chances_of, found
 from refute.campaign.standing import Standing, draw_of
@@ -17,7 +17,7 @@ from refute.core.intent import Belief, Intent
 from refute.experiment.assess import Look
 from refute.experiment.design import Experiment
 from refute.experiment.telling import Result
-from refute.learning import Counts, Seen, learned_bits, surprisal_bits, surprise_bits
+from refute.learning import Counts, Seen, depth_of, learned_bits, surprisal_bits, surprise_bits
 from refute.safety.admission import Answer, Asked, admission
 from refute.safety.gates import rollback_ready
 from refute.safety.journal import Journal
@@ -98,15 +98,18 @@ class Told:
             ramp=list(experiment.shares[:-1]), cohort_by=self.intent.blast_radius.audience.by, units=experiment.units,
             alpha=self.intent.alpha, environment=self.environment, versions={}, cost=experiment.cost(),
             answerable={name: _odds(one) | {"expected_units": one.expected_units} for name, one in proposal.answerable.items()},
-            gates=list(gates), proposal=proposal.to_json(), arming=arming.to_json(), **about,
+            gates=list(gates), proposal=proposal.to_json(), arming=arming.to_json(), **about, **also_struck(experiment.also),
+            **({"also_armed": [one.to_json() for one in experiment.also]} if experiment.also else {}),
         )  # fmt: skip
 
     def forecast(self, experiment: Experiment, proposal: Proposal, now: Mapping[str, Standing]) -> None:
         """Lock what is expected of each belief: nothing is applied before the ledger has it."""
+        depth = depth_of(self.record.kept("experiment", "forecast", "verdict"))
         beliefs = {
             belief.id: {
                 "confidence": now[belief.id].confidence, "expected_bits": proposal.bits[belief.id],
-                **chances_of(belief, proposal.arming.magnitude, _odds(proposal.answerable[belief.id])),
+                **depth.widened(chances_of(belief, proposal.arming.magnitude, _odds(proposal.answerable[belief.id]))),
+                **({"widened": depth.widening} if depth.widening else {}),
             }
             for belief in experiment.beliefs
         }  # fmt: skip
@@ -155,7 +158,7 @@ class Told:
         learned = self.learned.get((result.experiment.id, belief.id), {})
         verdict, look = result.verdicts[belief.id], result.looks.get(belief.id) or Look()
         return {
-            "belief": belief.id, "verdict": verdict.word, "landed": bool(result.landing.injected) and not result.landing.control_injected,
+            "belief": belief.id, "verdict": verdict.word, "landed": result.landed,
             "rolled_back": result.rolled_back, "recovered": result.recovered, "confidence_before": learned.get("confidence_before"),
             "confidence_after": learned.get("confidence_after"), "bits": learned.get("bits"), "n": look.n,
             "breaches": look.treatment.breaches, "injected": result.landing.injected, "experiment": result.experiment.id,
@@ -181,7 +184,7 @@ def made_sure(system: str, proposal: Proposal, journal: Journal) -> list[dict[st
         {"name": "intent valid", "ok": True, "reason": ""},
         {"name": "no other live run", "ok": True, "reason": f"on {system}, or on what it shares with others"},
         {"name": "ledger and journal writable", "ok": True, "reason": ""},
-        {"name": "rollback ready", "ok": True, "reason": rollback_ready(proposal.arming, journal)},
+        {"name": "rollback ready", "ok": True, "reason": "; ".join(rollback_ready(one, journal) for one in proposal.armings)},
     ]
 
 
@@ -191,6 +194,7 @@ def shown(belief: Belief, standing: Standing) -> dict[str, Any]:
         "id": belief.id, "claim": belief.claim, "fault": belief.when.fault, "target": belief.when.target, "then": belief.then.text,
         "stated_confidence": belief.confidence, "confidence": standing.confidence, "decides": belief.decides,
         "if_wrong": str(belief.if_wrong), "owner": belief.owner, "state": standing.state,
+        **({"also": [{"fault": one.fault, "target": one.target} for one in belief.when.also]} if belief.when.also else {}),
         **({"stale": list(standing.stale.reasons())} if standing.stale is not None else {}),
     }  # fmt: skip
 

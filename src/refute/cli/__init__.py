@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("refute.cli.plan:plan", "Rank the experiments: what would each teach, at what risk?"),
     "suggest": ("refute.cli.suggest:suggest", "Suggest beliefs that nobody has stated yet."),
     "run": ("refute.cli.run:run", "Test beliefs: forecast, baseline, inject, recover, verdict."),
+    "watch": ("refute.cli.watch:watch", "Keep testing what is worth it, within working hours, until it is ended."),
     "rerun": ("refute.cli.rerun:rerun", "Repeat a run: same seed, same faults."),
     "forecast": ("refute.cli.forecast:forecast", "Say what you expect of a belief's next run; it is scored."),
     "account": ("refute.cli.account:account", "What was learned so far: bits, findings, calibration."),

@@ -10,7 +10,7 @@ import click
 
 from refute.cli._kept import ledger_option
 from refute.learning import account as account_of
-from refute.learning import findings
+from refute.learning import depth_of, findings
 from refute.ledger import Ledger
 
 
@@ -22,10 +22,11 @@ def account(environment: str, path: Path, as_json: bool) -> None:
     """Say what was learned so far: bits and what they cost, open findings, and how well everybody was calibrated."""
     with Ledger.open(path, create=False) as ledger:
         records = [kept.record for kept in ledger.events()]
-    found, learned = findings(records, time.time(), environment), account_of(records)
+    found, learned, depth = findings(records, time.time(), environment), account_of(records), depth_of(records)
     if as_json:
-        click.echo(json.dumps({**learned.to_json(), "findings": [one.to_json() for one in found.values()]}))
+        click.echo(json.dumps({**learned.to_json(), "findings": [one.to_json() for one in found.values()], "model_check": depth.to_json()}))
         return
     from refute.insight.accounts import show_account
 
     show_account(learned, list(found.values()))
+    click.echo(f"model check: {depth.words()}")

@@ -14,7 +14,7 @@ from refute.campaign import standings
 from refute.cli._campaign import FOLDER
 from refute.cli._intent import intent_argument, tell_problems
 from refute.core.errors import RefuteError
-from refute.core.intent import Belief, Intent
+from refute.core.intent import Belief, Intent, When
 from refute.core.units import show_share
 from refute.experiment.design import aim
 from refute.faults.catalogue import catalogue
@@ -82,6 +82,7 @@ def _summary(intent: Intent, file: Path, faults: Mapping[str, Fault]) -> dict[st
             "magnitude": belief.when.magnitude,
             "share": belief.when.share,
             "hazard": faults[belief.when.fault].hazard,
+            **({"also": [_stated(part, faults) for part in belief.when.also]} if belief.when.also else {}),
             "criterion": belief.then.text,
             "confidence": belief.confidence,
             **({} if belief.at_least is None else {"at_least": belief.at_least}),
@@ -97,14 +98,8 @@ def _summary(intent: Intent, file: Path, faults: Mapping[str, Fault]) -> dict[st
 
 
 def _cells(belief: Belief, faults: Mapping[str, Fault]) -> tuple[str, ...]:
-    when = belief.when
-    about = faults[when.fault].magnitude
-    magnitude = when.magnitude if belief.at_least is None else belief.at_least
-    strength = "" if about is None else f" {shown_magnitude(about.typical if magnitude is None else magnitude, about.unit)}"
-    strength += " or less" if belief.at_least is not None else ""
-    share = "" if when.share == 1 else f" at {show_share(when.share)}"
     hangs = f"{belief.decides or 'nothing stated'} (if wrong: {belief.if_wrong})"
-    fault = f"{when.fault}{strength}{share} → {when.target}"
+    fault = " and ".join(_shown(part, belief.at_least, faults) for part in belief.when.parts)
     return belief.id, belief.claim, fault, belief.then.text, show_share(belief.confidence), hangs
 
 
@@ -112,13 +107,28 @@ def _host_name(intent: Intent, belief: Belief) -> str:
     return intent.system.components[belief.when.target].place.host or "this host"
 
 
+def _shown(when: When, at_least: float | None, faults: Mapping[str, Fault]) -> str:
+    about = faults[when.fault].magnitude
+    magnitude = when.magnitude if at_least is None else at_least
+    strength = "" if about is None else f" {shown_magnitude(about.typical if magnitude is None else magnitude, about.unit)}"
+    strength += " or less" if at_least is not None else ""
+    share = "" if when.share == 1 else f" at {show_share(when.share)}"
+    return f"{when.fault}{strength}{share} → {when.target}"
+
+
+def _stated(when: When, faults: Mapping[str, Fault]) -> dict[str, object]:
+    hazard = faults[when.fault].hazard
+    return {"fault": when.fault, "target": when.target, "magnitude": when.magnitude, "share": when.share, "hazard": hazard}
+
+
 def _host(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> str:
     """Say how its host would carry out a fault of a whole component, or what it lacks for it; "" for any other fault."""
     if not faults[belief.when.fault].whole:
         return ""
     try:
-        arming = aim(intent, belief, 0)
-        return f"{belief.when.fault} by {mechanism(arming) if struck_elsewhere(arming) else choose(arming).name}"
+        return ", ".join(
+            f"{one.fault} by {mechanism(one) if struck_elsewhere(one) else choose(one).name}" for one in aim(intent, belief, 0)
+        )
     except RefuteError as error:
         return f"cannot: {error.problems[0].seen or error.problems[0].what}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,12 +15,13 @@ from typing import Any
 import click
 
 from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, EXIT_USAGE, RefuteError
+from refute.injectors.door import clear, signs
 from refute.injectors.registry import injectors
 from refute.ledger import DEFAULT_PATH, Ledger
 from refute.safety import doctor as safety
 from refute.safety.far import ask_there
 from refute.safety.journal import Journal
-from refute.safety.state import probe
+from refute.safety.state import doors_directory, probe
 from refute.safety.summon import obstacle
 
 _NEEDED = ("click", "pydantic", "pyyaml", "rich", "urllib3")
@@ -57,6 +59,7 @@ def doctor(path: Path, address: str | None, as_json: bool) -> None:
         checks = [*_packages(), _ledger(path), _guarded("journal", lambda: f"{probe(journal.directory)} can be written")]
         (live, damaged), guardian = _live(journal), safety.guardian(journal)
     checks.append(_guardian(guardian))
+    checks.extend(_services())
     if as_json:
         click.echo(json.dumps({"checks": [asdict(check) for check in checks], "damaged": damaged, "live": live, "guardian": guardian}))
     else:
@@ -114,10 +117,24 @@ def _guardian(found: dict[str, Any] | None) -> Check:
     if "runs" not in found:
         return Check("guardian", False, f"{name} does not answer", f"kill -9 {found['pid']}, then: refute recover")
     second = f", and process {found['understudy']} to take over" if found["understudy"] else ""
-    guarded = ", ".join(f"experiment {run['experiment']}, lease {run['lease_s']:.1f} s" for run in found["runs"]) or "nothing"
+    guarded = ", ".join(map(_guarded_run, found["runs"])) or "nothing"
     resisting = "; ".join(f"handle {one['handle']} resists after {one['attempts']} attempts: {one['reason']}" for one in found["mending"])
     seen = f"{name}{second}; guards {guarded}{'; ' if resisting else ''}{resisting}"
     return Check("guardian", not resisting, seen, "mend the cause; it tries again by itself" if resisting else "")
+
+
+def _guarded_run(run: dict[str, Any]) -> str:
+    caller = f" of {run['by']}, on another host" if run.get("by") else ""
+    return f"experiment {run['experiment']}{caller}, lease {run['lease_s']:.1f} s"
+
+
+def _services() -> Iterator[Check]:
+    """Yield the services of live traffic that a run could ask to join."""
+    doors = doors_directory()
+    clear(doors)
+    found = Counter(name for sign in signs(doors) if sign.role == "service" for name in sign.serves)
+    for name, processes in sorted(found.items()):
+        yield Check(f"service {name}", None, f"{processes} process{'es' if processes != 1 else ''} can be asked to join")
 
 
 def _live(journal: Journal) -> tuple[list[dict[str, Any]], list[str]]:

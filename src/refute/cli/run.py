@@ -100,6 +100,18 @@ def budget_of(budget: str, risk: str, risk_price: float | None) -> Budget:
     return Budget(spend_s, spoil, Prices().risk if risk_price is None else risk_price)
 
 
+def pause_of(pause: str) -> float:
+    """Return how long to wait between runs, seconds.
+
+    Raises:
+        RefuteError: it cannot be read (`CAMPAIGN-OPTION`).
+    """
+    try:
+        return seconds(pause)
+    except UnitError as error:
+        raise _misused("the pause cannot be read", pause, str(error)) from None
+
+
 def _misused(what: str, seen: str, allowed: str = "") -> RefuteError:
     return refuse("CAMPAIGN-OPTION", what, seen=seen, allowed=allowed, next="refute run --budget 30min --risk 2%")
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from refute.core.guardian_codes import GUARDIAN_CODES
+from refute.core.live_codes import LIVE_CODES
 from refute.core.planning_codes import PLANNING_CODES
+from refute.core.proxy_codes import PROXY_CODES
 from refute.core.training_codes import TRAINING_CODES
 
 CODES: dict[str, tuple[str, str, str]] = {
     **GUARDIAN_CODES,
+    **LIVE_CODES,
     **PLANNING_CODES,
+    **PROXY_CODES,
     "FILE-EXISTS": (
         "A file is there already",
         "`refute init` writes a new file; what somebody wrote is never overwritten.",

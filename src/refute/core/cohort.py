@@ -14,9 +14,11 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import cast, get_args
 from urllib.parse import quote, unquote
 
+from refute.core.audience import Side
 from refute.core.context import Arm, Count, UnitContext
 
 HEADER = "baggage"
@@ -32,13 +34,17 @@ class Seal:
 
     Args:
         token: the link's.
+
+    Attributes:
+        salt: what names of users are hashed with, so that they mean nothing outside the run.
     """
 
-    __slots__ = ("_key",)
+    __slots__ = ("_key", "salt")
 
     def __init__(self, token: str) -> None:
         """Derive the key."""
         self._key = hmac.digest(token.encode(), b"refute cohort", "sha256")
+        self.salt = hmac.digest(token.encode(), b"refute user", "sha256")
 
     def baggage(self, key: str, arm: Arm) -> str:
         """Return the members that carry a unit.
@@ -60,6 +66,11 @@ class Seal:
 
     def _sign(self, key: str, arm: str) -> str:
         return hmac.new(self._key, f"{arm}\x1f{key}".encode(), "sha256").hexdigest()[:_DIGITS]
+
+
+def carries_unit(baggage: str) -> bool:
+    """Say whether a baggage header has members that carry a unit, whoever wrote them."""
+    return any(member.startswith(_PREFIX) for member in _members(baggage))
 
 
 def without_unit(baggage: str) -> str:
@@ -127,6 +138,49 @@ def read_report(datagram: bytes, seal: Seal) -> tuple[str, Count, str] | None:
     if opened is None or count not in get_args(Count) or not isinstance(component, str):
         return None
     return opened[0], count, component
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A unit of live traffic that has started.
+
+    Attributes:
+        key: the unit's.
+        side: its cohort, or `outside`.
+        subject: whose it is: an opaque name, the same for all units of one user; "" where it stands for itself.
+        journey: user journey, or "".
+        at_s: when, on `lease_now_s` of its machine.
+        share: probability with which it was put into treatment, in [0, 1].
+        step: of a ramp, from 0.
+    """
+
+    key: str
+    side: Side
+    subject: str
+    journey: str
+    at_s: float
+    share: float
+    step: int
+
+
+def start_report(baggage: str, start: Start) -> bytes:
+    """Return the report of a unit's start.
+
+    Args:
+        baggage: the signed members that carry it.
+        start: what is told of it.
+    """
+    return json.dumps([baggage, "start", [start.side, start.subject, start.journey, start.at_s, start.share, start.step]]).encode()
+
+
+def read_start(datagram: bytes, seal: Seal) -> Start | None:
+    """Return a unit's start; None where the report is another one, garbled or forged."""
+    try:
+        baggage, what, (side, subject, journey, at_s, share, step) = json.loads(datagram)
+        opened = seal.opened(baggage) if what == "start" and side in get_args(Side) else None
+        return None if opened is None else Start(opened[0], side, str(subject), str(journey), float(at_s), float(share), int(step))
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def _members(baggage: str) -> Iterator[str]:

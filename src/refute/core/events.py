@@ -21,6 +21,7 @@ EventKind = Literal[
     "landing",  # proof that the fault arrived
     "rollback",  # proof that it is gone
     "verdict",  # by belief, from this run's data alone
+    "blast",  # what was harmed, beside what was predicted
     "learned",  # by belief: confidence before and after, bits
     "next",  # what to test next, with reasons
     "prediction",  # what a person expects of one belief's next run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,10 @@ from refute.core.zone import Zone
 
 Stake = Literal["low", "medium", "high", "severe"]
 IndicatorKind = Literal["ratio", "latency", "score", "cost", "metric"]
-WorkloadKind = Literal["python", "http", "training"]
+SERVICES = ", "
+"""What stands between the names of observed services."""
+
+WorkloadKind = Literal["python", "http", "observe", "training"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +84,14 @@ class Indicator:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """How units are made.
+    """How units are made, or where they are seen.
 
     Attributes:
-        kind: `python`, `http` or `training`.
-        target: `module:function` taking a case, or the URL that cases are posted to; of a training run taking a seed, or "" for a command.
-        cases: path of a JSON Lines file; the intent file where there are none.
-        rate_per_s: units started per second, whatever becomes of them (open loop).
+        kind: `python` or `http`, which make units; `observe` sees those of live traffic; `training` runs trainings.
+        target: `module:function` taking a case, the URL that cases are posted to, or the names of the services that are observed; of a
+            training, a function that takes a seed, or "" for a command.
+        cases: path of a JSON Lines file; None where live traffic is observed, or trainings run.
+        rate_per_s: units started per second, whatever becomes of them (open loop); of live traffic, what is to be expected.
         unit: `request`, `conversation` or `training run`.
         timeout_s: after it a unit counts as failed.
         setup: `module:function`, an async context manager around the whole run, or "".
@@ -96,12 +100,22 @@ class Workload:
 
     kind: WorkloadKind
     target: str
-    cases: Path
+    cases: Path | None
     rate_per_s: float
     unit: Literal["request", "conversation", "training run"] = "request"
     timeout_s: float = 30.0
     setup: str = ""
     training: Training | None = None
+
+    @property
+    def observed(self) -> bool:
+        """Whether units are those of live traffic."""
+        return self.kind == "observe"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services that are observed."""
+        return tuple(self.target.split(SERVICES)) if self.observed else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +130,7 @@ class When:
         draw: what is drawn.
         uncontrolled: whether it is agreed that every unit of the injection sees it.
         turn: which of a unit's calls can be hit, from 1; 0 for any.
+        also: further faults that strike in the same run, each drawn by itself; none of them has any of its own.
     """
 
     fault: str
@@ -125,6 +140,17 @@ class When:
     draw: Draw = "call"
     uncontrolled: bool = False
     turn: int = 0
+    also: tuple[When, ...] = ()
+
+    @property
+    def parts(self) -> tuple[When, ...]:
+        """Each fault by itself, in the order in which they were stated."""
+        return (replace(self, also=()), *self.also)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The components that it strikes, each once."""
+        return tuple(dict.fromkeys(part.target for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +160,7 @@ class Belief:
     Attributes:
         id: unique within the intent.
         claim: in words.
-        when: the fault.
+        when: the fault, or several at once.
         then: what must hold of the units that it could meet.
         confidence: probability that the claim is true, in (0, 1).
         decides: the decision that hangs on it.

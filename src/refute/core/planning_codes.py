@@ -18,6 +18,11 @@ PLANNING_CODES: dict[str, tuple[str, str, str]] = {
         "Fresh evidence answers this belief, and nothing that it depends on has changed since.",
         "Test it all the same with `--again`.",
     ),
+    "PLAN-DEGRADED": (
+        "The target was not well",
+        "The last run on it found the system sick with no fault applied: an experiment would say nothing; the next best comes first.",
+        "See to the system; the next `refute run` looks at it afresh.",
+    ),
     "PLAN-BUDGET": (
         "It would cost too much of the error budget",
         "The experiment is expected to spend more of the error budget than `blast_radius.error_budget.spend` allows.",

@@ -1,4 +1,4 @@
-"""One fault's way from `intended` to `verified`: journal, link and lease together."""
+"""One run's faults on their way from `intended` to `verified`: journal, link and lease together."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Rollback:
         proof: whether it is gone, and by what.
         why: it was removed.
         seconds: that took.
-        landing: what it had delivered.
+        landings: what each fault had delivered, in the order of arming.
         unnoted: what the journal could not write down of it.
     """
 
     proof: Proof
     why: str
     seconds: float
-    landing: Landing
+    landings: tuple[Landing, ...]
     unnoted: tuple[Problem, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class Rollback:
 
 
 class Armament:
-    """Arms what joins a link, one fault at a time, with the rollback journal one step ahead.
+    """Arms what joins a link, the faults of one run under one lease, with the rollback journal one step ahead.
 
     Args:
         journal: the rollback journal.
@@ -58,7 +58,7 @@ class Armament:
         """Arm nothing yet."""
         self._journal = journal
         self._link = link
-        self._handle: Handle | None = None
+        self._handles: list[Handle] = []
         self._renewed = 0.0
         self._renew = link.renew
 
@@ -71,21 +71,21 @@ class Armament:
     @property
     def lease_s(self) -> float:
         """Seconds that the lease lasts from now; 0 where nothing is armed."""
-        return max(0.0, LEASE_TTL_S - (time.monotonic() - self._renewed)) if self._handle else 0.0
+        return max(0.0, LEASE_TTL_S - (time.monotonic() - self._renewed)) if self._handles else 0.0
 
-    async def arm(self, arming: Arming, experiment: str, holders: Sequence[ProcessIdentity]) -> None:
-        """Write the fault down, arm every process that has joined, and those that join later.
+    async def arm(self, armings: Sequence[Arming], experiment: str, holders: Sequence[ProcessIdentity]) -> None:
+        """Write the faults down, arm every process that has joined, and those that join later; all of them, or none is left.
 
         Args:
-            arming: the fault, aimed.
+            armings: the faults, aimed.
             experiment: its id.
             holders: processes in which it will live.
 
         Raises:
-            RefuteError: it cannot be written down, and nothing is armed; or a process refused, and `roll_back` is due.
+            RefuteError: one cannot be written down, and nothing is armed; or a process refused; `roll_back` is due.
         """
-        handle = self._intend(arming, experiment, holders)
-        await self._link.arm([handle], LEASE_TTL_S)
+        self._intend(armings, experiment, holders)
+        await self._link.arm(self._handles, LEASE_TTL_S)
         self.applied()
 
     async def arm_joining(self, arming: Arming, experiment: str, holders: Sequence[ProcessIdentity]) -> None:
@@ -99,24 +99,26 @@ class Armament:
         Raises:
             RefuteError: it cannot be written down, and nothing will be armed.
         """
-        self._link.arm_joining([self._intend(arming, experiment, holders)], LEASE_TTL_S)
+        self._intend([arming], experiment, holders)
+        self._link.arm_joining(self._handles, LEASE_TTL_S)
         self._renew = self._link.renew_live
         await self._link.arm_live()
 
     def applied(self) -> None:
-        """Write down that it is there.
+        """Write down that they are there.
 
         Raises:
             RefuteError: that cannot be written; `roll_back` is due.
         """
-        if self._handle is not None:
-            self._journal.advance(self._handle, "applied")
+        for handle in self._handles:
+            self._journal.advance(handle, "applied")
 
-    def _intend(self, arming: Arming, experiment: str, holders: Sequence[ProcessIdentity]) -> Handle:
-        handle = choose(arming).prepare(arming)
-        self._journal.advance(handle, "intended", experiment=experiment, holders=holders)
-        self._handle, self._renewed = handle, time.monotonic()
-        return handle
+    def _intend(self, armings: Sequence[Arming], experiment: str, holders: Sequence[ProcessIdentity]) -> None:
+        """Write all faults down before any of them is applied."""
+        for handle in [choose(arming).prepare(arming) for arming in armings]:
+            self._journal.advance(handle, "intended", experiment=experiment, holders=holders)
+            self._handles.append(handle)
+        self._renewed = time.monotonic()
 
     async def keep(self) -> None:
         """Renew the lease where it is time to.
@@ -124,7 +126,7 @@ class Armament:
         Raises:
             RefuteError: it had ended, or a process is lost.
         """
-        if self._handle is not None and time.monotonic() - self._renewed >= RENEW_S:
+        if self._handles and time.monotonic() - self._renewed >= RENEW_S:
             self._renewed = time.monotonic()
             await self._renew(LEASE_TTL_S)
 
@@ -136,15 +138,18 @@ class Armament:
         Args:
             why: in words.
         """
-        handle = self._handle
-        if handle is None:
+        handles = list(self._handles)
+        if not handles:
             return None
         start = time.perf_counter()
         proof = await self._link.disarm()
-        unnoted = self._noted(handle, ["rolled_back", "verified"] if proof else ["rolled_back"])
+        unnoted = [
+            problem for handle in handles for problem in self._noted(handle, ["rolled_back", "verified"] if proof else ["rolled_back"])
+        ]
         if proof:
-            self._handle = None
-        return Rollback(proof, why, time.perf_counter() - start, self._link.landed(handle), unnoted)
+            self._handles = []
+        landings = tuple(self._link.landed(handle) for handle in handles)
+        return Rollback(proof, why, time.perf_counter() - start, landings, tuple(dict.fromkeys(unnoted)))
 
     def _noted(self, handle: Handle, states: Sequence[State]) -> tuple[Problem, ...]:
         """Advance the journal; what it cannot write changes nothing about the fault."""

@@ -173,10 +173,10 @@ class Assessor:
 
     def __init__(self, belief: Belief, one: Measure, experiment: Experiment, baseline: Count) -> None:
         """Start with no evidence."""
-        alpha, arming = experiment.intent.alpha, experiment.arming
+        alpha = experiment.intent.alpha
         self._control = baseline if experiment.uncontrolled else None
-        self._through = {"", *journeys_through(experiment.intent.system, arming.component.name)}
-        self._target = arming.component.name
+        self._targets = experiment.targets
+        self._through = {"", *(name for target in self._targets for name in journeys_through(experiment.intent.system, target))}
         self._among_faulted = belief.among == "faulted"
         self._measure = one
         self._test = test_of(one, alpha)
@@ -241,11 +241,14 @@ class Assessor:
         return futile(treatment.breaches, treatment.n, treatment.n + left, self._test.bound, self._test.alpha)
 
     def _counts(self, outcome: Outcome) -> bool:
-        """Whether a unit counts, by what is alike in both arms up to the first fault: that it met a call, or that a draw came up."""
+        """Whether a unit counts, by what is alike in both arms up to the first fault: that it met a call, or that a draw came up.
+
+        Of several faults any one will do: the first of them may keep a unit from ever meeting the others.
+        """
         if self._control is not None:
             return outcome.journey in self._through
         met = outcome.drawn if self._among_faulted else outcome.eligible
-        return bool(met.get(self._target))
+        return any(met.get(target) for target in self._targets)
 
     def _may_count(self, slot: Slot) -> bool:
         """Whether a unit counts as far as can be told before it ends."""

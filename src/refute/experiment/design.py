@@ -8,8 +8,9 @@ import time
 from dataclasses import dataclass, replace
 
 from refute.core.arming import Arming
+from refute.core.draws import numbers
 from refute.core.errors import refuse
-from refute.core.intent import Belief, Intent
+from refute.core.intent import Belief, Intent, When
 from refute.core.measure import measure
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import Fault
@@ -31,12 +32,13 @@ class Experiment:
         id: sortable by time, unique.
         intent: where everything else stands.
         beliefs: tested together: they share the fault, its target, magnitude, share and draw.
-        arming: the fault, aimed.
+        arming: the fault, aimed; of several the first.
         units: at most, treatment and control together, over the injection.
         environment: where it runs, "" where none was named.
         check: whether an A/A check comes first.
         rerun_of: id of the run that this repeats, or "".
         tokens_per_unit: as measured before, None where nobody has.
+        also: further faults that strike in the same run, aimed.
     """
 
     id: str
@@ -48,6 +50,17 @@ class Experiment:
     check: bool = True
     rerun_of: str = ""
     tokens_per_unit: float | None = None
+    also: tuple[Arming, ...] = ()
+
+    @property
+    def armings(self) -> tuple[Arming, ...]:
+        """All faults, aimed, in the order in which they were stated."""
+        return (self.arming, *self.also)
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """Names of the components that are struck."""
+        return frozenset(arming.component.name for arming in self.armings)
 
     @property
     def fault(self) -> Fault:
@@ -137,8 +150,10 @@ def together(beliefs: list[Belief]) -> list[tuple[Belief, ...]]:
     return [tuple(group) for group in groups.values()]
 
 
-def aim(intent: Intent, belief: Belief, seed: int, magnitude: float | None = None) -> Arming:
-    """Return the arming that a belief asks for; an unstated magnitude is the fault's typical one.
+def aim(intent: Intent, belief: Belief, seed: int, magnitude: float | None = None) -> tuple[Arming, ...]:
+    """Return the armings that a belief asks for, one a fault; an unstated magnitude is the fault's typical one.
+
+    Each fault after the first has a seed of its own, so that several faults of one run are drawn independently of one another.
 
     Args:
         intent: validated.
@@ -146,7 +161,11 @@ def aim(intent: Intent, belief: Belief, seed: int, magnitude: float | None = Non
         seed: of the run.
         magnitude: to try, where the belief leaves it open.
     """
-    when = belief.when
+    seeds = (seed if not place else numbers(f"{seed}\x1ffault\x1f{place}", 0)[0] >> 11 for place in range(len(belief.when.parts)))
+    return tuple(_aimed(intent, belief, when, own, magnitude) for when, own in zip(belief.when.parts, seeds, strict=True))
+
+
+def _aimed(intent: Intent, belief: Belief, when: When, seed: int, magnitude: float | None) -> Arming:
     fault = catalogue()[when.fault]
     magnitude = when.magnitude if magnitude is None else magnitude
     if magnitude is None and fault.magnitude is not None:

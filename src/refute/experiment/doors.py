@@ -1,10 +1,10 @@
-"""Finds the proxies, of this host and of others, that a run's components are reached through, and has them join its link."""
+"""Finds the services of this host, and the proxies of it and of others, that a run needs, and has them join its link."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from refute.core.errors import EXIT_INCONCLUSIVE, RefuteError, refuse
 from refute.core.link import TOKEN_VARIABLE
@@ -36,6 +36,29 @@ async def invite_proxies(link: Link, components: Iterable[Component]) -> None:
                     allowed=f"a proxy whose own address or upstream is that of {component.endpoint}",
                     next=f"refute proxy --upstream {component.endpoint or 'URL'}",
                 )  # fmt: skip
+
+
+async def invite_services(link: Link, services: Collection[str]) -> list[Exception]:
+    """Have every process of some services join that has not yet; the signs of those that are gone are taken off.
+
+    Args:
+        link: of the run.
+        services: their names.
+
+    Returns:
+        Why those do not join that do not.
+    """
+    refusals: list[Exception] = []
+    for sign in list(signs(doors_directory())):
+        if sign.role != "service" or not set(sign.serves) & set(services) or any(peer.pid == sign.pid for peer in link.live()):
+            continue
+        why = await asyncio.to_thread(invite, sign, link.environment)
+        if why:
+            refusals.append(ChildProcessError(f"process {sign.pid}: {why}"))
+        else:
+            with contextlib.suppress(TimeoutError):
+                await link.joined(sign.role, _JOIN_S, sign.pid)
+    return refusals
 
 
 async def _invite(link: Link, component: Component) -> list[str]:

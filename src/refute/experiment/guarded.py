@@ -29,7 +29,7 @@ class GuardedArmament:
     def __init__(self, guard: Guard) -> None:
         """Reach nobody yet."""
         self._guard = guard
-        self._handle: Handle | None = None
+        self._handles: list[Handle] = []
         self._renewed = 0.0
 
     async def __aenter__(self) -> Self:
@@ -42,21 +42,21 @@ class GuardedArmament:
     @property
     def lease_s(self) -> float:
         """Seconds that the lease lasts from now; 0 where nothing is armed."""
-        return max(0.0, LEASE_TTL_S - (time.monotonic() - self._renewed)) if self._handle else 0.0
+        return max(0.0, LEASE_TTL_S - (time.monotonic() - self._renewed)) if self._handles else 0.0
 
-    async def arm(self, arming: Arming, experiment: str, _holders: Sequence[ProcessIdentity]) -> None:
-        """Have the fault written down and applied.
+    async def arm(self, armings: Sequence[Arming], experiment: str, _holders: Sequence[ProcessIdentity]) -> None:
+        """Have the faults written down and applied; where one cannot be, none of them is left.
 
         Args:
-            arming: the fault, aimed.
+            armings: the faults, aimed.
             experiment: its id.
 
         Raises:
             RefuteError: it cannot be done here, or the guardian is gone; `roll_back` is due.
         """
-        self._handle = await self._guard.prepare(arming)
+        self._handles = [await self._guard.prepare(arming) for arming in armings]
         self._renewed = time.monotonic()
-        await self._guard.arm([self._handle], experiment, LEASE_TTL_S)
+        await self._guard.arm(self._handles, experiment, LEASE_TTL_S)
 
     async def keep(self) -> None:
         """Renew the lease where it is time to.
@@ -64,7 +64,7 @@ class GuardedArmament:
         Raises:
             RefuteError: it had ended, or the guardian is gone.
         """
-        if self._handle is not None and time.monotonic() - self._renewed >= RENEW_S:
+        if self._handles and time.monotonic() - self._renewed >= RENEW_S:
             self._renewed = time.monotonic()
             await self._guard.renew(LEASE_TTL_S)
 
@@ -74,15 +74,16 @@ class GuardedArmament:
         Args:
             why: in words.
         """
-        handle = self._handle
-        if handle is None:
+        handles = list(self._handles)
+        if not handles:
             return None
         start = time.perf_counter()
-        gone = await self._guard.disarm([handle])
+        gone = await self._guard.disarm(handles)
         if gone:
-            self._handle = None
+            self._handles = []
         how = "the guardian has looked, and it is gone" if gone else self._guard.resisting
-        return Rollback(Proof(gone, how), why, time.perf_counter() - start, self._guard.landed(handle), self._guard.unnoted)
+        landings = tuple(self._guard.landed(handle) for handle in handles)
+        return Rollback(Proof(gone, how), why, time.perf_counter() - start, landings, self._guard.unnoted)
 
 
 def armament_of(experiment: Experiment, journal: Journal, link: Link) -> Armament | GuardedArmament:
@@ -99,4 +100,5 @@ def armament_of(experiment: Experiment, journal: Journal, link: Link) -> Armamen
     arming, zone = experiment.arming, off_limits(experiment.intent)
     if struck_elsewhere(arming):
         return GuardedArmament(FarGuard(journal, arming.component.place, zone))
-    return Armament(journal, link) if choose(arming).rollback_kind == "expiring" else GuardedArmament(Guard(journal, zone=zone))
+    expiring = all(choose(one).rollback_kind == "expiring" for one in experiment.armings)
+    return Armament(journal, link) if expiring else GuardedArmament(Guard(journal, zone=zone))

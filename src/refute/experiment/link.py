@@ -18,6 +18,8 @@ from refute.core.zone import NOWHERE, Zone
 from refute.experiment.peer import Peer, Proof, all_of, peer_of
 
 _HELLO_S = 5.0
+_NEEDED = frozenset({"worker", "service"})
+_WHAT = {"proxy": "a proxy", "service": "a process of the service"}
 
 
 class Link:
@@ -143,7 +145,7 @@ class Link:
     async def _each(self, act: Callable[[Peer], Awaitable[None]]) -> None:
         """Do something in every process at once; what fails is raised when all have answered."""
         live = self.live()
-        if not any(peer.role == "worker" for peer in live):
+        if not any(peer.role in _NEEDED for peer in live):
             raise RefuteError(Problem("LINK-LOST", "no process is left to inject into"), exit_code=EXIT_INCONCLUSIVE)
         for failed in await asyncio.gather(*map(act, live), return_exceptions=True):
             if isinstance(failed, BaseException):
@@ -158,11 +160,12 @@ class Link:
     async def _armed_with(self, peer: Peer, handles: list[Message], ttl_s: float) -> None:
         peer.armed, peer.refused = True, ""
         try:
-            await peer.grant("arm", ttl_s, handles=handles, off_limits=self._zone.to_json())
+            mine = [handle for handle in handles if peer.role != "proxy" or handle["injector"] == "proxy"]
+            await peer.grant("arm", ttl_s, handles=mine, off_limits=self._zone.to_json())
         except RefuteError as error:
             if peer.role == "worker":
                 raise
-            what = "a proxy" if peer.role == "proxy" else "a process that the workload started"
+            what = _WHAT.get(peer.role, "a process that the workload started")
             peer.refused = f"{what} could not be armed: {error.problems[0].seen or error.problems[0].what}"
 
     async def _renew(self, peer: Peer, ttl_s: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +12,15 @@ from typing import Any
 
 from refute.core.audience import arm_of
 from refute.core.context import UnitContext, current_unit, shielded
-from refute.core.intent import Indicator, IndicatorKind
-from refute.core.outcome import SPEND, Outcome
+from refute.core.intent import Indicator
+from refute.core.outcome import Outcome
 from refute.experiment.cases import Unit
+from refute.experiment.readings import Purse, number_of
 from refute.experiment.workload import Answerer, call, resolve
 
 MEASURE_S = 10.0
 """Longest that the indicators of one unit may take together, in seconds; those that have not ended by then have no value."""
 _BATCH_S = 0.1
-_ROUNDING = 1e-6
-_LARGEST: dict[IndicatorKind, float] = {"ratio": 1.0, "score": 1.0, "cost": math.inf}
 _Raised = (Exception, SystemExit, asyncio.CancelledError)
 _HEED_S = 0.2
 
@@ -68,7 +66,7 @@ class Generator:
         self._functions = {name: resolve(indicator.python) for name, indicator in indicators.items() if indicator.python}
         self._indicators = indicators
         self._latencies = [name for name, indicator in indicators.items() if indicator.kind == "latency"]
-        self._purse = _Purse({name: indicator.price for name, indicator in indicators.items() if indicator.price})
+        self._purse = Purse({name: indicator.price for name, indicator in indicators.items() if indicator.price})
         self._threads = threads
         self._report = report
         self._started = 0
@@ -142,7 +140,7 @@ class Generator:
             async with limit:
                 for name, function in self._functions.items():
                     try:
-                        values[name] = _number(await call(function, self._threads, unit.case, answer), self._indicators[name].kind)
+                        values[name] = number_of(await call(function, self._threads, unit.case, answer), self._indicators[name].kind)
                     except _Raised as raised:
                         _unless_cancelled(raised)
         return values
@@ -189,42 +187,6 @@ async def _set_before(stop: asyncio.Event, due: float) -> bool:
         async with asyncio.timeout(wait_s):
             await stop.wait()
     return stop.is_set()
-
-
-class _Purse:
-    """Adds up what units cost in money. One whose cost is not known counts like the dearest so far: a cap must not miss what failed.
-
-    Args:
-        prices: what one costs, by the name of the indicator.
-    """
-
-    def __init__(self, prices: Mapping[str, float]) -> None:
-        self._prices = prices
-        self._dearest = 0.0
-
-    def spend(self, costs: Mapping[str, float]) -> dict[str, float]:
-        """Return the money that one unit took, under `spend`; nothing where nothing has a price.
-
-        Args:
-            costs: those that are known, by the name of the indicator.
-        """
-        if not self._prices:
-            return {}
-        known = sum(costs[name] * price for name, price in self._prices.items() if name in costs)
-        self._dearest = max(self._dearest, known)
-        return {SPEND: known if self._prices.keys() <= costs.keys() else self._dearest}
-
-
-def _number(value: Any, kind: IndicatorKind) -> float | None:
-    """Return an indicator's answer as a number in its range, None where it is none.
-
-    Raises:
-        TypeError, ValueError, OverflowError: it is no number, or too large.
-    """
-    number = float(value)
-    if not -_ROUNDING <= number <= _LARGEST[kind] + _ROUNDING or math.isinf(number):
-        return None
-    return min(max(number, 0.0), _LARGEST[kind])
 
 
 def _unless_cancelled(raised: BaseException) -> None:

@@ -119,6 +119,16 @@ class Peer:
         """
         return self._checked(await self._exchange(op, timeout_s, fields))
 
+    def tell(self, op: str, **fields: Any) -> None:
+        """Ask for something and wait for no answer.
+
+        Args:
+            op: operation.
+            **fields: its arguments.
+        """
+        if not self.gone.is_set():
+            self._writer.write(encode({"id": 0, "op": op, **fields}))
+
     async def grant(self, op: str, ttl_s: float, timeout_s: float = _ANSWER_S, **fields: Any) -> Message:
         """Ask to arm or to renew, and keep account of when the lease ends at the latest.
 

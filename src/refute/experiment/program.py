@@ -97,7 +97,7 @@ class Program:
             interrupted = True
         rollback = self._rollback
         return Trial(
-            self._process.returncode if self._process else None, rollback.landing if rollback else Landing(), dict(self._exceptions),
+            self._process.returncode if self._process else None, rollback.landings[0] if rollback else Landing(), dict(self._exceptions),
             sum(peer.role == "exec" for peer in self._link.peers), rollback, time.monotonic() - start, interrupted,
         )  # fmt: skip
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
-from refute.core.arming import Landing
+from refute.core.arming import Arming, Landing
 from refute.core.measure import measure
 from refute.core.outcome import Outcome
 from refute.experiment.assess import test_of
@@ -16,25 +17,46 @@ _UNDELIVERED = 0.9  # share of the hits that must reach the caller: some are und
 _MISSING = 0.05
 _FAILED = 0.5
 _ADVICE = "add refute.integrations.asgi.CohortMiddleware to the service, or its twin in refute.integrations.wsgi"
+_OBSERVED = "is the middleware around what makes them, and does it pass the unit on to where they are made?"
 _PASSED_ON = "does the service pass the header `baggage` on to the proxy, as OpenTelemetry does?"
 _NOT_STARTED = "; a service is reached only where the workload's `setup` starts it"
 
 
-def landing_faults(landing: Landing, experiment: Experiment) -> list[str]:
-    """Return why a landing proves nothing; empty where it is proven.
+def landing_faults(landings: Sequence[Landing], experiment: Experiment) -> list[str]:
+    """Return why landings prove nothing; empty where all are proven: of several faults, each must have landed.
 
     The share of eligible draws that was hit must agree with the share asked for, by a Clopper-Pearson interval at 99.9 %; a call that was
     still being held when the fault was removed may count as hit.
 
     Args:
-        landing: what was delivered.
+        landings: what was delivered, one a fault; empty where nothing was armed.
         experiment: with what was asked for.
     """
-    arming = experiment.arming
+    told = landings or [Landing()] * len(experiment.armings)
+    pairs = list(zip(experiment.armings, told, strict=True))
+    return [_named(arming, fault, pairs) for arming, landing in pairs for fault in faults_of(landing, arming, experiment)]
+
+
+def unmet(landings: Sequence[Landing], experiment: Experiment) -> list[str]:
+    """Return why a fault could not have hit anything, be it in treatment or in control; empty where each could."""
+    pairs = list(zip(experiment.armings, landings or [Landing()] * len(experiment.armings), strict=True))
+    return [
+        _named(arming, nothing_eligible(experiment, arming, landing), pairs)
+        for arming, landing in pairs
+        if not landing.eligible + landing.control_eligible
+    ]
+
+
+def _named(arming: Arming, fault: str, among: Sequence[object]) -> str:
+    return f"{arming.fault} on {arming.component.name}: {fault}" if len(among) > 1 else fault
+
+
+def faults_of(landing: Landing, arming: Arming, experiment: Experiment) -> list[str]:
+    """Return why one fault's landing proves nothing; see `landing_faults`."""
     if experiment.uncontrolled:
         return _unseen(landing)
     if not landing.eligible:
-        return [nothing_eligible(experiment, landing)]
+        return [nothing_eligible(experiment, arming, landing)]
     faults = []
     if landing.control_injected:
         faults.append(f"{landing.control_injected} calls of control units were hit")
@@ -57,13 +79,14 @@ def _unseen(landing: Landing) -> list[str]:
     return []
 
 
-def nothing_eligible(experiment: Experiment, landing: Landing) -> str:
+def nothing_eligible(experiment: Experiment, arming: Arming, landing: Landing) -> str:
     """Say why nothing could be hit."""
-    target, fault = experiment.arming.component.name, experiment.arming.fault
-    proxied = experiment.arming.component.via == "proxy"
-    served = experiment.intent.workload.kind == "http" and not proxied
+    target, fault = arming.component.name, arming.fault
+    proxied = arming.component.via == "proxy"
+    kind = experiment.intent.workload.kind
+    served = kind == "http" and not proxied
     if landing.unattributed:
-        advice = _PASSED_ON if proxied else _ADVICE if served else "background work is never faulted"
+        advice = _PASSED_ON if proxied else _ADVICE if served else _OBSERVED if kind == "observe" else "background work is never faulted"
         return f"{landing.unattributed} calls to {target} came from outside any unit ({advice})"
     reason = landing.reason or "nothing landed"
     return f"no call to {target} that {fault} could hit was seen: {reason}{_NOT_STARTED if served else ''}"

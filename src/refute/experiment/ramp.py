@@ -34,12 +34,13 @@ class Ramp:
     def held_back(self, tape: Tape) -> str:
         """Say why the next step may not begin yet, "" where it may."""
         treated = self._ended(tape, "treatment", tape.wider_from)
-        target = self._experiment.arming.component.name
-        met = [outcome for outcome in treated if outcome.eligible.get(target)]
+        targets = sorted(self._experiment.targets)
+        met = [outcome for outcome in treated if any(outcome.eligible.get(target) for target in targets)]
         if len(met) < RAMP_UNITS:
             return f"{len(met)} of {RAMP_UNITS} units that could meet the fault have ended"
-        if not any(outcome.hits.get(target) for outcome in met):
-            return f"the fault has not landed in any of {len(met)} units"
+        if missed := [target for target in targets if not any(outcome.hits.get(target) for outcome in met)]:
+            where = f" on {' and '.join(missed)}" if len(targets) > 1 else ""
+            return f"the fault{where} has not landed in any of {len(met)} units"
         near = next((stop for stop in self._stops if stop.nearness >= _NEAR), None)
         if near is not None:
             return f"a stop condition is near: {near.text}"

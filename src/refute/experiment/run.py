@@ -18,8 +18,10 @@ from refute.experiment.armament import to_the_end
 from refute.experiment.assess import Assessor, Look, Verdict, about_threshold, assessor, judge
 from refute.experiment.design import Experiment
 from refute.experiment.guarded import armament_of
+from refute.experiment.harm import harm_of
+from refute.experiment.observed import ObservedSession
 from refute.experiment.peer import Proof
-from refute.experiment.proof import landing_faults, nothing_eligible, sick
+from refute.experiment.proof import landing_faults, sick, unmet
 from refute.experiment.ramp import Ramp
 from refute.experiment.session import Session
 from refute.experiment.tape import Tape
@@ -55,11 +57,17 @@ class Run:
         self._aborted = aborted
         self._result = Result(experiment)
         self._telling = Telling(self._result, sink)
-        self._session = Session(experiment.intent, log, self._telling.heard)
+        self._session = self._session_of(log)
         self._armament = armament_of(experiment, journal, self._session.link)
         self._caps = caps_of(experiment.intent, self._result.cost)
         self._breach: Breach | None = None
         self._tape: Tape | None = None
+
+    def _session_of(self, log: Path) -> Session | ObservedSession:
+        """Return what the units come from: a process that makes them, or services whose traffic is observed."""
+        if self._intent.workload.observed:
+            return ObservedSession(self._intent, self._telling.heard)
+        return Session(self._intent, log, self._telling.heard)
 
     async def run(self) -> Result:
         """Run it all; whatever happens, nothing stays armed, and what is known by then is returned.
@@ -105,23 +113,25 @@ class Run:
             self._end_early([str(error)])
             return
         lost = await self._inject(assessors, stops)
+        self._count_harm(baseline)
         if not lost and self._result.rolled_back:
             await self._recover()
         self._decide(lost)
 
     async def _check(self) -> list[str]:
         """Run the A/A check: armed with a share of 0, so that the instrumentation is in place and does nothing."""
-        await self._arm(replace(self._experiment.arming, share=0.0))
+        await self._arm([replace(arming, share=0.0) for arming in self._experiment.armings])
         tape, reasons = await self._driven("check", self._experiment.check_units, self._capped)
         await self._roll_back("the A/A check ended")
-        landing, self._result.landing = self._result.landing, Landing()
+        landings, self._result.landings = self._result.landings, ()
+        landing = sum(landings, Landing())
         reasons = self._sick(tape) or reasons
         if not self._result.rolled_back:
             reasons = [_UNPROVEN]
         if not reasons and landing.injected + landing.control_injected:
             reasons = ["the A/A check injected something with a share of 0"]
-        if not reasons and not landing.eligible + landing.control_eligible and self._breach is None:
-            reasons = [nothing_eligible(self._experiment, landing)]
+        if not reasons and self._breach is None:
+            reasons = unmet(landings, self._experiment)
         return self._telling.ended(tape, reasons)
 
     async def _baseline(self) -> tuple[Tape, list[str]]:
@@ -154,7 +164,7 @@ class Run:
         lost: list[str] = []
         ramp = Ramp(self._experiment, stops)
         try:
-            await self._arm(self._experiment.arming)
+            await self._arm(self._experiment.armings)
             tape = await self._phase("inject", self._experiment.units, over, each=lambda tape: self._climb(ramp, tape))
             if ramp.next_share(tape) is not None:
                 self._telling.stayed(tape, ramp.held_back(tape))
@@ -167,6 +177,12 @@ class Run:
         if self._tape is not None and self._tape.phase == "inject":
             self._telling.ended(self._tape, lost)
         return lost
+
+    def _count_harm(self, baseline: Tape) -> None:
+        """Take down what became of each journey, where the fault was there at all."""
+        tape, ratios = self._tape, {name for name, one in self._intent.indicators.items() if one.kind == "ratio"}
+        if tape is not None and tape.phase == "inject" and self._result.landing.injected:
+            self._result.harm = harm_of(tape.slots(), baseline.outcomes, ratios, self._intent.alpha)
 
     async def _climb(self, ramp: Ramp, tape: Tape) -> None:
         """Begin the next step of the ramp where this one has shown that it may."""
@@ -240,13 +256,12 @@ class Run:
             most: units at most, where that is more.
             each: done at each piece of news, for as long as it is not over.
         """
-        workload, duration_s = self._intent.workload, self._intent.blast_radius.duration_s
+        duration_s = self._intent.blast_radius.duration_s
         seed, cohort = self._experiment.arming.seed, self._experiment.cohort_in(phase)
-        self._tape = tape = Tape(phase, self._session.units(phase, seed), most or units, seed, cohort)
+        self._tape = tape = self._session.tape(phase, most or units, seed, cohort)
         if phase == "inject":
             tape.leads_to(self._experiment.shares[-1])
-        tape.paced(workload.rate_per_s, workload.timeout_s)
-        self._telling.started(phase, tape.planned, min(tape.planned / workload.rate_per_s, duration_s))
+        self._telling.started(phase, tape.planned, min(tape.planned / self._intent.workload.rate_per_s, duration_s))
         start = shown = time.monotonic()
         done = False
         async for _ in self._session.drive(tape, seed, cohort):
@@ -292,9 +307,9 @@ class Run:
             tape.halted = True
             await self._session.halt()
 
-    async def _arm(self, arming: Arming) -> None:
+    async def _arm(self, armings: Sequence[Arming]) -> None:
         self._result.armed = True
-        await self._armament.arm(arming, self._experiment.id, self._session.holders())
+        await self._armament.arm(armings, self._experiment.id, self._session.holders())
 
     async def _roll_back(self, why: str) -> None:
         """Remove what is armed, prove it, and say so; does nothing where nothing is armed, and nothing interrupts it."""
@@ -312,6 +327,7 @@ class Run:
     def _end_early(self, reasons: list[str]) -> None:
         """Say of each belief why nothing was injected: the system was sick, or a stop condition had fired."""
         if self._breach is None:
+            self._result.sick = "; ".join(reasons)
             self._void(reasons)
             return
         for belief in self._experiment.beliefs:
@@ -325,7 +341,7 @@ class Run:
         self._telling.verdict(belief, verdict, Look(bound=measure(belief.then, self._intent.indicators).bound))
 
     def _decide(self, lost: list[str]) -> None:
-        faults = [*lost, *landing_faults(self._result.landing, self._experiment)]
+        faults = [*lost, *landing_faults(self._result.landings, self._experiment)]
         if not self._result.rolled_back:
             faults.append(_UNPROVEN)
         stopped_by = self._result.breach.condition if self._result.breach else ""

@@ -8,7 +8,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -19,7 +19,7 @@ from refute.core.link import Message
 from refute.core.outcome import Outcome
 from refute.core.process import ProcessIdentity
 from refute.experiment.armament import to_the_end
-from refute.experiment.cases import Unit, draw_units, read_cases
+from refute.experiment.cases import draw_units, read_cases
 from refute.experiment.doors import invite_proxies
 from refute.experiment.link import Link
 from refute.experiment.load import MEASURE_S
@@ -49,7 +49,9 @@ class Session:
         self._intent = intent
         self._log = log
         self._outcomes_heard = heard
-        self._cases = read_cases(intent.workload.cases)
+        assert intent.workload.cases is not None
+        self._cases_path = intent.workload.cases
+        self._cases = read_cases(self._cases_path)
         self._journeys = {name: journey.share for name, journey in intent.system.journeys.items()}
         self._audience = intent.blast_radius.audience
         self._process: asyncio.subprocess.Process | None = None
@@ -103,7 +105,8 @@ class Session:
             self._worker = await self._or_death(self.link.joined("worker", _JOIN_S))
             await self._worker.ask(
                 "start", folder=str(self._intent.folder.resolve()), kind=workload.kind, target=workload.target, setup=workload.setup,
-                cases=str(workload.cases.resolve()), limit_s=workload.timeout_s, journeys=self._journeys, audience=self._audience.to_json(),
+                cases=str(self._cases_path.resolve()), limit_s=workload.timeout_s, journeys=self._journeys,
+                audience=self._audience.to_json(),
                 hosts=sorted(self._intent.blast_radius.hosts),
                 indicators=[asdict(indicator) for indicator in self._intent.indicators.values()],
             )  # fmt: skip
@@ -119,9 +122,18 @@ class Session:
         """Return the processes in which a fault would live."""
         return [peer.process for peer in self.link.live() if peer.process is not None]
 
-    def units(self, phase: str, seed: int) -> Iterator[Unit]:
-        """Return the units of a phase, as the worker draws them too."""
-        return draw_units(self._cases, self._journeys, seed, phase, self._audience)
+    def tape(self, phase: str, planned: int, seed: int, cohort: float) -> Tape:
+        """Return an empty tape for the units of a phase, as the worker draws them too.
+
+        Args:
+            phase: its name.
+            planned: how many units there will be at most.
+            seed: of units and cohorts.
+            cohort: share in treatment, in [0, 1].
+        """
+        tape = Tape(phase, draw_units(self._cases, self._journeys, seed, phase, self._audience), planned, seed, cohort)
+        tape.paced(self._intent.workload.rate_per_s, self._intent.workload.timeout_s)
+        return tape
 
     async def drive(self, tape: Tape, seed: int, cohort: float) -> AsyncIterator[None]:
         """Start a phase's load and yield whenever there may be news, until all its units have ended.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -127,10 +127,14 @@ class Tape:
         late_s = self.elapsed_s - self._timeout_s - _GRACE_S
         due = self.started if self.halted else self.planned
         return [
-            Outcome("", slot.subject, slot.arm, slot.journey, index, index / self._rate_per_s, self._timeout_s, error="timeout")
+            Outcome("", slot.subject, slot.arm, slot.journey, index, self._due_s(index), self._timeout_s, error="timeout")
             for index, slot in enumerate(self._slots[:due])
-            if slot.outcome is None and index / self._rate_per_s < late_s
+            if slot.outcome is None and self._due_s(index) < late_s
         ]
+
+    def _due_s(self, index: int) -> float:
+        """Return when a unit was to start, in seconds since the phase's start."""
+        return index / self._rate_per_s
 
     def judged(self) -> list[Outcome]:
         """Return what is known of all units, in the order of their intended start: those that ended, and those that are overdue."""
@@ -156,22 +160,70 @@ class Tape:
         both = zip(self._slots, self._treated_in_the_end, strict=True)
         return sum(1 for slot in independent(slot for slot, treated in both if treated and counts(slot)) if slot.outcome is None)
 
-    def arms(self, component: str) -> dict[str, dict[str, Any]]:
+    def arms(self, components: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return counts and mean indicators by arm, for display.
 
         Args:
-            component: the target, whose eligible and hit units are counted.
+            components: the targets, whose eligible and hit units are counted.
         """
-        return {arm: _summary([outcome for outcome in self.outcomes if outcome.arm == arm], component) for arm in ("treatment", "control")}
+        return {arm: _summary([outcome for outcome in self.outcomes if outcome.arm == arm], components) for arm in ("treatment", "control")}
 
 
-def _summary(outcomes: list[Outcome], component: str) -> dict[str, Any]:
+class ObservedTape(Tape):
+    """The units of live traffic: none is known before it starts, and each keeps the place at which its start was heard of.
+
+    Args:
+        phase: see `Tape`.
+        planned: how many there will be at most.
+        timeout_s: after it a unit counts as failed.
+    """
+
+    def __init__(self, phase: str, planned: int, timeout_s: float) -> None:
+        """Start with no unit begun."""
+        super().__init__(phase, iter(()), planned, 0, 0.0)
+        self._timeout_s = timeout_s
+        self._starts: list[float] = []
+
+    def begin(self, slot: Slot, start_s: float) -> int:
+        """Give a unit that has started the next place, and return it.
+
+        Args:
+            slot: with its cohort, and no outcome.
+            start_s: when it started, in seconds since the phase's start.
+        """
+        self._slots.append(slot)
+        self._starts.append(start_s)
+        self.started = len(self._slots)
+        return self.started - 1
+
+    def leads_to(self, share: float) -> None:
+        """Do nothing: which units will be in treatment at a larger share is not known."""
+
+    def widen(self, _first: int, _share: float) -> None:
+        """Begin the next step of a ramp; see `Tape.widen`. Each unit says itself which step it began in."""
+        self.step, self.wider_from = self.step + 1, self.started
+
+    def open(self) -> bool:
+        """Say whether the outcome of a unit is still to come: one that is past its deadline is not waited for."""
+        late = {outcome.index for outcome in self.overdue()}
+        return any(slot.outcome is None and index not in late for index, slot in enumerate(self._slots))
+
+    def treated_left(self, counts: Callable[[Slot], bool]) -> int:
+        """Return how many treatment units that count may still end: each that is still to come might be one."""
+        begun = independent(slot for slot in self._slots if slot.arm == "treatment" and counts(slot))
+        return sum(1 for slot in begun if slot.outcome is None) + self.planned - self.started
+
+    def _due_s(self, index: int) -> float:
+        return self._starts[index]
+
+
+def _summary(outcomes: list[Outcome], components: Collection[str]) -> dict[str, Any]:
     names = sorted({name for outcome in outcomes for name in outcome.values})
     values = {name: [value for outcome in outcomes if (value := outcome.values.get(name)) is not None] for name in names}
     return {
         "n": len(outcomes),
-        "eligible": sum(1 for outcome in outcomes if outcome.eligible.get(component)),
-        "hit": sum(1 for outcome in outcomes if outcome.hits.get(component)),
+        "eligible": sum(1 for outcome in outcomes if any(outcome.eligible.get(name) for name in components)),
+        "hit": sum(1 for outcome in outcomes if any(outcome.hits.get(name) for name in components)),
         "failed": sum(1 for outcome in outcomes if outcome.error),
         "indicators": {name: sum(seen) / len(seen) if seen else None for name, seen in values.items()},
     }

@@ -26,7 +26,8 @@ from refute.core.intent import Belief
 from refute.experiment.armament import Rollback
 from refute.experiment.assess import Look, Verdict
 from refute.experiment.design import Experiment
-from refute.experiment.proof import landing_faults
+from refute.experiment.harm import Harm
+from refute.experiment.proof import faults_of, landing_faults
 from refute.experiment.tape import Tape
 from refute.safety.stops import Breach
 
@@ -44,7 +45,7 @@ class Result:
         experiment: what was run.
         verdicts: by belief; each is on record.
         looks: the evidence behind them, by belief.
-        landing: what was delivered.
+        landings: what was delivered, one a fault; empty where nothing was armed.
         rolled_back: whether every rollback is proven; True where nothing was applied.
         recovered: whether the system was well again after the fault was gone; None where nobody looked.
         breach: the stop condition that ended the injection.
@@ -54,12 +55,14 @@ class Result:
         cost: totals by name over all phases.
         units: that ended, over all phases.
         versions: of what the workload ran on.
+        harm: by journey; empty where nothing was injected.
+        sick: why the system was not well with no fault applied, "" where it was.
     """
 
     experiment: Experiment
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     looks: dict[str, Look] = field(default_factory=dict)
-    landing: Landing = field(default_factory=Landing)
+    landings: tuple[Landing, ...] = ()
     rolled_back: bool = True
     recovered: bool | None = None
     breach: Breach | None = None
@@ -69,6 +72,18 @@ class Result:
     cost: dict[str, float] = field(default_factory=dict)
     units: int = 0
     versions: dict[str, str] = field(default_factory=dict)
+    harm: dict[str, Harm] = field(default_factory=dict)
+    sick: str = ""
+
+    @property
+    def landing(self) -> Landing:
+        """What was delivered of all faults together."""
+        return sum(self.landings, Landing())
+
+    @property
+    def landed(self) -> bool:
+        """Whether every fault hit something in treatment, and none anything in control."""
+        return bool(self.landings) and all(one.injected and not one.control_injected for one in self.landings)
 
     def decided(self) -> list[Belief]:
         """Return the beliefs that got a verdict."""
@@ -169,7 +184,7 @@ class Telling:
     def rolled_back(self, rollback: Rollback) -> None:
         """Take down and tell what became of a fault; one that is not gone outweighs all others."""
         self.result.rolled_back = self.result.rolled_back and rollback.proof.proven
-        self.result.landing = rollback.landing
+        self.result.landings = rollback.landings
         self.emit("rollback", **rollback.to_json())
         if rollback.unnoted:
             self.failed(RefuteError(*rollback.unnoted))
@@ -191,10 +206,20 @@ class Telling:
 
     def landed(self, **told: Any) -> None:
         """Tell what was delivered, and what else is to be said of it."""
-        faults = landing_faults(self.result.landing, self._experiment)
+        faults = landing_faults(self.result.landings, self._experiment)
         data = self.result.landing.to_json() | {"reason": "; ".join(faults)}
         whole = {"whole": True} if self._experiment.uncontrolled else {}
-        self.emit("landing", ok=not faults, expected_share=self._experiment.arming.share, **whole, **data, **told)
+        parts = {"parts": self._parts()} if self._experiment.also else {}
+        self.emit("landing", ok=not faults, expected_share=self._experiment.arming.share, **whole, **data, **parts, **told)
+
+    def _parts(self) -> list[dict[str, Any]]:
+        """Return what was delivered of each of several faults."""
+        parts = []
+        for arming, landing in zip(self._experiment.armings, self.result.landings, strict=False):
+            faults = faults_of(landing, arming, self._experiment)
+            about = {"fault": arming.fault, "target": arming.component.name, "expected_share": arming.share, "ok": not faults}
+            parts.append(landing.to_json() | about | {"reason": "; ".join(faults)})
+        return parts
 
     def verdict(self, belief: Belief, verdict: Verdict, look: Look) -> None:
         """Tell a verdict; it counts once it is on record.
@@ -203,7 +228,7 @@ class Telling:
             RefuteError: it cannot be kept.
         """
         result = self.result
-        landed = not landing_faults(result.landing, self._experiment)
+        landed = not landing_faults(result.landings, self._experiment)
         self.emit(
             "verdict", belief=belief.id, claim=belief.claim, then=belief.then.text, verdict=verdict.word, reasons=list(verdict.reasons),
             **look.to_json(), injected=result.landing.injected, unit=self._experiment.intent.workload.unit,
@@ -217,7 +242,7 @@ class Telling:
         self.emit(
             "progress", phase=tape.phase, elapsed_s=tape.elapsed_s, units=len(tape.outcomes),
             planned=planned if len(tape.outcomes) <= planned else tape.planned,
-            arms=tape.arms(self._experiment.arming.component.name), lease_s=lease_s,
+            arms=tape.arms(self._experiment.targets), lease_s=lease_s,
             log_e={belief: look.evidence() for belief, look in self.result.looks.items()} if tape.phase == "inject" else {},
         )  # fmt: skip
 

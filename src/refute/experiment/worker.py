@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
@@ -91,9 +92,12 @@ class Worker:
         return python_answerer(spec["target"], self._threads)
 
     def _fail(self, error: BaseException) -> None:
-        problem = Problem("WORKLOAD-SETUP", "the workload could not be set up", seen=f"{type(error).__name__}: {error}")
+        """Say what kind of error it was; its words, which may hold a password, stay in the log of whoever owns the workload."""
+        problem = Problem("WORKLOAD-SETUP", "the workload could not be set up", seen=type(error).__name__)
         if isinstance(error, RefuteError):
             problem = error.problems[0]
+        else:
+            traceback.print_exception(error)
         if not self._ready.done():
             self._ready.set_exception(RefuteError(problem))
         else:

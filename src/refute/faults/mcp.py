@@ -15,6 +15,7 @@ from refute.wire.exchange import UNCHANGED, Call, Failure, Reply, Step, Strike, 
 from refute.wire.mcp import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND
 
 _KINDS: frozenset[ComponentKind] = frozenset({"mcp_server"})
+_SPOKEN = frozenset({"mcp", "mcp.stdio"})
 _ERRORS = (
     (INTERNAL_ERROR, "Internal error"),
     (INVALID_PARAMS, "Invalid request parameters"),
@@ -35,11 +36,15 @@ def _in_session(call: Call) -> bool:
 
 
 def _is_call(call: Call) -> bool:
-    return call.protocol == "mcp" and call.operation == "tools/call"
+    return call.protocol in _SPOKEN and call.operation == "tools/call"
+
+
+def _is_call_over_http(call: Call) -> bool:
+    return call.protocol == "mcp" and _is_call(call)
 
 
 def _is_list(call: Call) -> bool:
-    return call.protocol == "mcp" and call.operation == "tools/list"
+    return call.protocol in _SPOKEN and call.operation == "tools/list"
 
 
 def _is_start(call: Call) -> bool:
@@ -47,7 +52,7 @@ def _is_start(call: Call) -> bool:
 
 
 def _is_request(call: Call) -> bool:
-    return call.protocol == "mcp" and call.operation != "message" and not call.operation.startswith("notifications/")
+    return call.protocol in _SPOKEN and call.operation != "message" and not call.operation.startswith("notifications/")
 
 
 def _session_lost(_call: Call, _magnitude: float | None, _rng: random.Random) -> Strike:
@@ -181,7 +186,7 @@ FAULTS: tuple[Fault, ...] = (
         source="proxies and load balancers that cut idle streams",
         typical_share=0.05,
         strike_exchange=_disconnect,
-        matches_exchange=_is_call,
+        matches_exchange=_is_call_over_http,
     ),
     Fault(
         "mcp.slow",

@@ -115,11 +115,16 @@ class Agent:
             raise RefuteError(Problem("LINK-ARMED", "this process is armed already", next="refute abort"))
         lease = Lease(message["ttl_s"], zone=Zone.from_json(message.get("off_limits", ())))
         self._lease = lease
-        for data in message["handles"]:
-            handle = Handle.from_json(data)
-            permitted(handle, lease)
-            self._handles.append(handle)
-            self._injectors[handle.injector].apply(handle, lease)
+        try:
+            for data in message["handles"]:
+                handle = Handle.from_json(data)
+                permitted(handle, lease)
+                injector = self._injectors[handle.injector]
+                self._handles.append(handle)
+                injector.apply(handle, lease)
+        except BaseException:
+            self._remove()  # several faults are armed together or not at all; the handles stay known, to be proven gone
+            raise
         return {}
 
     def _renew(self, message: Message) -> Message:
@@ -138,9 +143,16 @@ class Agent:
         """Return what has landed so far, as JSON, by handle."""
         return {handle.id: self._injectors[handle.injector].landed(handle).to_json() for handle in self._handles}
 
+    def armed(self) -> list[str]:
+        """Return the ids of the handles that are not proven to be gone from here."""
+        return [handle.id for handle in list(self._handles) if not self._gone(handle)]
+
     def _roll_back(self) -> None:
         if self._lease is not None:
             self._lease.revoke()
+        self._remove()
+
+    def _remove(self) -> None:
         for handle in self._handles:
             # one that fails must not keep the others armed; unproven is what it then is
             with contextlib.suppress(Exception):
@@ -178,9 +190,9 @@ def connect(role: str, environ: Mapping[str, str] = os.environ, serves: Sequence
     """Open the link that the environment names and say hello.
 
     Args:
-        role: what this process is: `worker`, `exec`, `proxy`.
+        role: what this process is: `worker`, `exec`, `proxy`, `service`.
         environ: where the address and the token stand.
-        serves: base URLs that it stands before.
+        serves: base URLs that it stands before, or the service's name.
 
     Returns:
         The connected socket.

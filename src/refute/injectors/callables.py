@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -194,25 +194,18 @@ def _wrapper_sync(patch: _Patch) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def armed_call(*args: Any, **kwargs: Any) -> Any:
-        begun = _begun(patch, args, kwargs) if patch.armed else ()
-        if not begun:
+        if not patch.armed:
             return function(*args, **kwargs)
+        struck = _Struck(patch, args, kwargs)
 
         def call(other: Arguments | None = None) -> Any:
             result = function(*args, **kwargs) if other is None else function(*other[0], **other[1])
-            for one in begun:
-                one.answered(result)
+            struck.answered(result)
             return result
 
-        for one in reversed(begun):
-            if one.script is not None:
-                call = functools.partial(_played, one, call)
-        try:
-            return call()
-        except BaseException:
-            for one in begun:
-                one.failed()
-            raise
+        for armed in reversed(patch.armed):
+            call = functools.partial(_met, struck, armed, call)
+        return call()
 
     return armed_call
 
@@ -222,44 +215,74 @@ def _wrapper_async(patch: _Patch) -> Callable[..., Any]:
 
     @functools.wraps(function)
     async def armed_call(*args: Any, **kwargs: Any) -> Any:
-        begun = _begun(patch, args, kwargs) if patch.armed else ()
-        if not begun:
+        if not patch.armed:
             return await function(*args, **kwargs)
+        struck = _Struck(patch, args, kwargs)
 
         async def call(other: Arguments | None = None) -> Any:
             result = await (function(*args, **kwargs) if other is None else function(*other[0], **other[1]))
-            for one in begun:
-                one.answered(result)
+            struck.answered(result)
             return result
 
-        for one in reversed(begun):
-            if one.script is not None:
-                call = functools.partial(_played_async, one, call)
-        try:
-            return await call()
-        except BaseException:
-            for one in begun:
-                one.failed()
-            raise
+        for armed in reversed(patch.armed):
+            call = functools.partial(_met_async, struck, armed, call)
+        return await call()
 
     return armed_call
 
 
-def _played(begun: Begun, call: Callable[[Arguments | None], Any], other: Arguments | None = None) -> Any:
-    assert begun.script is not None
-    return play(begun.script, call, other, begun.armed.wait)
+class _Struck:
+    """One call on its way through the armed faults, the first to be armed nearest to the caller: each decides once it is reached.
+
+    Args:
+        patch: the function.
+        args: of the call.
+        kwargs: of the call.
+    """
+
+    __slots__ = ("_begun", "_call", "_identity")
+
+    def __init__(self, patch: _Patch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Start before the first fault."""
+        self._identity = identity_of_arguments(args, kwargs)
+        self._call = PythonCall(patch.target.name, args, kwargs)
+        self._begun: list[Begun] = []
+
+    def reaches(self, armed: Armed) -> Begun | None:
+        """Let a fault decide; None where the call belongs to no unit."""
+        begun = armed.begin(self._call, self._identity)
+        if begun is not None:
+            self._begun.append(begun)
+        return begun
+
+    def answered(self, result: Any) -> None:
+        """Tell the faults that were reached what the function really returned."""
+        for begun in self._begun:
+            begun.answered(result)
 
 
-async def _played_async(begun: Begun, call: Callable[[Arguments | None], Any], other: Arguments | None = None) -> Any:
-    assert begun.script is not None
-    return await play_async(begun.script, call, other, begun.armed.wait_async)
+def _met(struck: _Struck, armed: Armed, call: Callable[[Arguments | None], Any], other: Arguments | None = None) -> Any:
+    begun = struck.reaches(armed)
+    if begun is None:
+        return call(other)
+    try:
+        return call(other) if begun.script is None else play(begun.script, call, other, armed.wait)
+    except BaseException:
+        begun.failed()
+        raise
 
 
-def _begun(patch: _Patch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Begun]:
-    """Let each armed fault decide on a call; nothing where it belongs to no unit."""
-    identity = identity_of_arguments(args, kwargs)
-    call = PythonCall(patch.target.name, args, kwargs)
-    return [begun for armed in patch.armed if (begun := armed.begin(call, identity)) is not None]
+async def _met_async(
+    struck: _Struck, armed: Armed, call: Callable[[Arguments | None], Awaitable[Any]], other: Arguments | None = None
+) -> Any:
+    begun = struck.reaches(armed)
+    if begun is None:
+        return await call(other)
+    try:
+        return await (call(other) if begun.script is None else play_async(begun.script, call, other, armed.wait_async))
+    except BaseException:
+        begun.failed()
+        raise
 
 
 INJECTOR = CallablesInjector()

@@ -38,8 +38,8 @@ class Sign:
 
     Attributes:
         pid: process id.
-        role: what the process is: `proxy`.
-        serves: base URLs that it stands before.
+        role: what the process is: `proxy` or `service`.
+        serves: base URLs that it stands before, or the service's name.
         address: path of its socket.
     """
 
@@ -59,7 +59,7 @@ class Door:
     Args:
         folder: where doors are looked for.
         role: what this process is.
-        serves: base URLs that it stands before.
+        serves: see `Sign`.
         join: joins the link of an environment; returns why not, or "".
         armed: returns the ids of what is armed here.
     """
@@ -76,6 +76,7 @@ class Door:
 
     def __enter__(self) -> Self:
         """Open."""
+        clear(self._place.parent)
         self._socket.bind(self._sign.address)
         Path(self._sign.address).chmod(0o600)
         self._socket.listen()
@@ -92,6 +93,10 @@ class Door:
         self._place.unlink(missing_ok=True)
         self._socket.close()
         shutil.rmtree(self._room, ignore_errors=True)
+
+    def forget(self) -> None:
+        """Let go of it in a process that was forked from the one whose door it is."""
+        self._socket.close()
 
     def _serve(self) -> None:
         while True:
@@ -120,6 +125,24 @@ def signs(folder: Path) -> Iterator[Sign]:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             data: dict[str, Any] = json.loads(path.read_text())
             yield Sign(int(data["pid"]), str(data["role"]), tuple(map(str, data["serves"])), str(data["address"]))
+
+
+def clear(folder: Path) -> None:
+    """Take off the signs of doors at which nobody can answer any more: their processes were killed.
+
+    Args:
+        folder: of doors; it need not exist.
+    """
+    for sign in signs(folder):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as own:
+            own.settimeout(_PATIENCE_S)
+            try:
+                own.connect(sign.address)
+            except (ConnectionRefusedError, FileNotFoundError):
+                (folder / f"{sign.pid}.json").unlink(missing_ok=True)
+                shutil.rmtree(Path(sign.address).parent, ignore_errors=True)
+            except OSError:
+                continue
 
 
 def same_origin(one: str, other: str) -> bool:
@@ -171,6 +194,19 @@ def is_disarmed(folder: Path, pid: int, handle: str) -> bool:
                 answer = knock(sign, op="armed")
                 return bool(answer.get("ok")) and handle not in answer.get("handles", [handle])
     return False
+
+
+def armed_behind(folder: Path, handle: str) -> Iterator[int]:
+    """Yield the processes that say at their doors that a handle is armed in them.
+
+    Args:
+        folder: of doors.
+        handle: the handle's id.
+    """
+    for sign in signs(folder):
+        with contextlib.suppress(OSError, ValueError):
+            if handle in knock(sign, op="armed").get("handles", []):
+                yield sign.pid
 
 
 def invite(sign: Sign, environ: Mapping[str, str]) -> str:

@@ -23,14 +23,26 @@ class Ingress:
     Args:
         link: address of the link.
         token: of the link.
+        patience_s: how long a report may hold up the call that it is about, seconds.
+
+    Attributes:
+        seal: signs and knows cohorts.
     """
 
-    def __init__(self, link: str, token: str) -> None:
+    def __init__(self, link: str, token: str, patience_s: float = _PATIENCE_S) -> None:
         """Open the way back; it needs no connection."""
-        self._seal = Seal(token)
+        self.seal = Seal(token)
         self._address = report_address(link)
+        self._patience_s = patience_s
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(_PATIENCE_S)
+        self._socket.settimeout(patience_s)
+        self._at_once = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._at_once.setblocking(False)
+
+    def close(self) -> None:
+        """Tell nothing more."""
+        self._socket.close()
+        self._at_once.close()
 
     def unit(self, baggage: str) -> TravellingUnit | None:
         """Return the unit that a request belongs to; None where it carries none, or a forged one.
@@ -38,19 +50,27 @@ class Ingress:
         Args:
             baggage: the request's header, "" where it has none.
         """
-        opened = self._seal.opened(baggage) if baggage else None
+        opened = self.seal.opened(baggage) if baggage else None
         if opened is None:
             return None
-        signed = self._seal.baggage(*opened)
+        signed = self.seal.baggage(*opened)
         return TravellingUnit(*opened, lambda count, component: self._tell(signed, count, component))
 
     def _tell(self, signed: str, count: Count, component: str) -> None:
         """Report a count before the call that it is about goes on, so that it arrives before the response can."""
         datagram = report(signed, count, component)
-        until_s = time.monotonic() + _PATIENCE_S
+        until_s = time.monotonic() + self._patience_s
         with contextlib.suppress(OSError):  # nobody listens any more
             while not self._sent(datagram) and time.monotonic() < until_s:
                 time.sleep(_AGAIN_S)
+
+    def told(self, datagram: bytes) -> bool:
+        """Send a report without waiting for anything; return False where there is no room for it just now."""
+        try:
+            self._at_once.sendto(datagram, self._address)
+        except OSError as error:
+            return error.errno not in {errno.EAGAIN, errno.ENOBUFS}  # else nobody listens any more
+        return True
 
     def _sent(self, datagram: bytes) -> bool:
         """Send a report; return False where there is no room for it just now, for which macOS does not wait by itself."""

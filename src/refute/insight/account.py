@@ -22,8 +22,8 @@ def account(events: list[Record], intent: Record) -> Record:
         intent: the `intent` event that it ran under; empty where it is not known.
     """
     first = _last(events, "experiment")
-    target = first.get("target", "")
-    phases = _phases(events, target)
+    targets = [one.get("target", "") for one in (first, *(first.get("also") or ()))]
+    phases = _phases(events, targets)
     injected: list[Record] = next((phase["outcomes"] for phase in phases if phase["phase"] == "inject"), [])
     stated = {belief["id"]: belief for belief in intent.get("beliefs", ())}
     verdicts = [_verdict(event, events, stated) for event in events if event["event"] == "verdict"]
@@ -44,9 +44,16 @@ def account(events: list[Record], intent: Record) -> Record:
         "cohorts": _cohorts(injected),
         "latency": _latency(injected),
         "journeys": _journeys(injected, read, intent),
+        "blast": _blast(events),
         "effects": _effects(_last(events, "landing"), injected),
         "rerun": f"refute rerun {first['experiment']}",
     }
+
+
+def _blast(events: list[Record]) -> Record:
+    """Return what was predicted and what was harmed, as rows, and how good the prediction was; empty where nobody counted."""
+    found = _last(events, "blast")
+    return {"rows": [list(row) for row in words.blast_rows(found)], "note": words.blast(found)} if found else {}
 
 
 def _last(events: list[Record], kind: str) -> Record:
@@ -103,7 +110,7 @@ def _learned(event: Record) -> Record:
     return told
 
 
-def _phases(events: list[Record], target: str) -> list[Record]:
+def _phases(events: list[Record], targets: list[str]) -> list[Record]:
     phases: list[Record] = []
     origin = _origin(events)
     for event in events:
@@ -123,7 +130,7 @@ def _phases(events: list[Record], target: str) -> list[Record]:
         starts = [phase["from"] + outcome["start_s"] for outcome in phase["outcomes"]]
         phase["to"] = max([phase["to"], *starts])
         phase["units"] = phase["units"] or len(starts)
-        phase["outcomes"] = series.comparable(phase["outcomes"], target)
+        phase["outcomes"] = series.comparable(phase["outcomes"], targets)
     return phases
 
 
@@ -145,7 +152,7 @@ def _settings(first: Record, intent: Record, verdicts: list[Record]) -> list[lis
     versions: Record = first.get("versions") or next((verdict["versions"] for verdict in verdicts if verdict.get("versions")), {})
     rows = [
         ["fault", words.strike(first)],
-        ["cohort", f"{words.percent(first.get('cohort'))} of units in treatment"],
+        ["cohort", f"{words.exposed(first)} in treatment" if first.get("cohort") is not None else ""],
         ["planned", words.cost(first)],
         ["error rate a side", words.percent(first.get("alpha"))],
         ["seed", str(first.get("seed", ""))],

@@ -101,6 +101,7 @@ _VIEWS: dict[str, Callable[[dict[str, Any], int], RenderableType]] = {
     "plan": panels.plan_view,
     "experiment": lambda data, _: panels.experiment_view(data),
     "forecast": lambda data, _: panels.forecast_view(data),
+    "blast": lambda data, _: panels.blast_view(data),
     "ramp": lambda data, _: panels.ramp_view(data),
     "stop": lambda data, _: panels.stop_view(data),
     "landing": _landing,

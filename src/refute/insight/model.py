@@ -124,11 +124,15 @@ def _tell(belief: Record, experiment: str, verdict: Record) -> None:
 def _components(intent: Record, beliefs: list[Record]) -> list[Record]:
     rows = []
     for component in intent.get("components", ()):
-        aimed = [belief for belief in beliefs if belief["target"] == component["name"]]
+        aimed = [belief for belief in beliefs if component["name"] in _targets(belief)]
         tested = sum(bool(belief["tests"]) for belief in aimed)
         sight = f"{tested} of {len(aimed)} beliefs tested" if aimed else "no belief names it"
         rows.append({**component, "beliefs": len(aimed), "tested": tested, "sight": sight})
     return rows
+
+
+def _targets(belief: Record) -> list[str]:
+    return [one["target"] for one in (belief, *(belief.get("also") or ()))]
 
 
 def _next(records: list[Record]) -> Record:

@@ -80,10 +80,12 @@ def plan_view(data: dict[str, Any], width: int) -> RenderableType:
         parts += [heading("Next best experiment"), facts(_proposal_facts(best))]
     if data["proposals"][1:]:
         parts += [heading("Then"), _proposals(data["proposals"][1:], width)]
+    if data.get("error_budget"):
+        parts.append(facts([("budget", words.error_budget(data["error_budget"]))]))
     refused: list[tuple[Text, Text | str]] = []
     for refusal in data["refusals"]:
         reason = f"  {clean(refusal['reason'])} [{refusal['code']}]"
-        refused.append((Text("✘", "yellow"), Text.assemble(f"{refusal['fault']} on {refusal['target']}", (reason, QUIET))))
+        refused.append((Text("✘", "yellow"), Text.assemble(words.struck(refusal), (reason, QUIET))))
     if refused:
         parts += [heading("Refused"), marked(refused)]
     return Group(*parts)
@@ -101,6 +103,7 @@ def _proposal_facts(best: dict[str, Any]) -> list[tuple[str, str | Text]]:
     rows: list[tuple[str, str | Text]] = [("what", Text(words.strike(best), "bold")), ("gain", gain), ("risk", risk)]
     size = f"at most {words.number(best['units'])} units in {words.duration(best['seconds'])}"
     rows.append(("answer", f"{words.percent(best['probability_of_answer'])} chance, {size}"))
+    rows += [("harm", words.reach(best).removeprefix("predicted harm: "))] if words.reach(best) else []
     rows += [("why", clean(reason)) for reason in best.get("reasons") or ()]
     return rows
 
@@ -160,6 +163,15 @@ def by_hand_view(data: dict[str, Any]) -> RenderableType:
     """Return how to remove what may still be broken."""
     body = Text.assemble((words.rollback(data), "bold"), f"\n\nTo do now: {clean(data.get('remove_by_hand') or 'refute recover')}")
     return Padding(Panel(body, title="Rollback unproven", border_style="bold red", box=box.HEAVY), (1, 0))
+
+
+def blast_view(data: dict[str, Any]) -> RenderableType:
+    """Return what was predicted and what was harmed."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row("  ", "", Text("predicted", QUIET), Text("actual", QUIET))
+    for name, predicted, actual in words.blast_rows(data):
+        table.add_row("  ", name, predicted, Text(actual, "yellow" if actual.startswith("harmed") else ""))
+    return Group(heading("Blast radius"), table, Text(f"  {words.blast(data)}", QUIET))
 
 
 def ramp_view(data: dict[str, Any]) -> RenderableType:

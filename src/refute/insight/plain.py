@@ -72,9 +72,13 @@ def _plan(data: dict[str, Any]) -> Iterator[Line]:
     for rank, proposal in enumerate(data["proposals"], 1):
         reasons = f"; {'; '.join(map(clean, proposal['reasons']))}" if proposal.get("reasons") else ""
         yield "plan", f"{rank}. {', '.join(proposal['beliefs'])} by {words.proposal(proposal)}{reasons}"
+        if harm := words.reach(proposal):
+            yield "plan", f"   {harm}"
+    if data.get("error_budget"):
+        yield "budget", words.error_budget(data["error_budget"])
     for refusal in data["refusals"]:
         beliefs = f" for {', '.join(refusal['beliefs'])}" if refusal["beliefs"] else ""
-        yield "refused", f"{refusal['fault']} on {refusal['target']}{beliefs}: {clean(refusal['reason'])} [{refusal['code']}]"
+        yield "refused", f"{words.struck(refusal)}{beliefs}: {clean(refusal['reason'])} [{refusal['code']}]"
 
 
 def _campaign(data: dict[str, Any]) -> Iterator[Line]:
@@ -125,6 +129,12 @@ def _stop(data: dict[str, Any]) -> Iterator[Line]:
 
 def _ramp(data: dict[str, Any]) -> Iterator[Line]:
     yield "ramp", words.ramp(data)
+
+
+def _blast(data: dict[str, Any]) -> Iterator[Line]:
+    for name, predicted, actual in words.blast_rows(data):
+        yield "harm", f"{name}: predicted {predicted}, {actual}"
+    yield "harm", words.blast(data)
 
 
 def _landing(data: dict[str, Any]) -> Iterator[Line]:
@@ -183,6 +193,7 @@ _WRITERS: dict[str, Callable[[dict[str, Any]], Iterator[Line]]] = {
     "phase": _phase,
     "progress": _progress,
     "ramp": _ramp,
+    "blast": _blast,
     "stop": _stop,
     "landing": _landing,
     "rollback": _rollback,

@@ -66,9 +66,9 @@ def values_of(outcomes: Iterable[Record], indicator: str, arm: str) -> list[floa
     return [value for value in found if value is not None]
 
 
-def comparable(outcomes: Sequence[Record], target: str) -> list[Record]:
-    """Return the units that called the target, where both arms have such; else all of them."""
-    eligible = [outcome for outcome in outcomes if outcome["eligible"].get(target, 0) > 0]
+def comparable(outcomes: Sequence[Record], targets: Sequence[str]) -> list[Record]:
+    """Return the units that called a target, where both arms have such; else all of them."""
+    eligible = [outcome for outcome in outcomes if any(outcome["eligible"].get(target, 0) > 0 for target in targets)]
     return eligible if {outcome["arm"] for outcome in eligible} >= set(ARMS) else list(outcomes)
 
 

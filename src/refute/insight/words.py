@@ -99,7 +99,16 @@ def short(digest: str) -> str:
 
 
 def strike(data: dict[str, Any]) -> str:
-    """Return what an experiment or a proposal does: `llm.rate_limit on llm, 30 % of calls`."""
+    """Return what an experiment or a proposal does: `llm.rate_limit on llm, 30 % of calls`; of several faults one after the other."""
+    return " and ".join(_strike(one) for one in (data, *(data.get("also") or ())))
+
+
+def struck(data: dict[str, Any]) -> str:
+    """Return which faults strike where, without how hard: `llm.rate_limit on llm`."""
+    return " and ".join(f"{one['fault']} on {one['target']}" for one in (data, *(data.get("also") or ())))
+
+
+def _strike(data: dict[str, Any]) -> str:
     magnitude = f" {clean(data['magnitude'])}" if data.get("magnitude") else ""
     draw = data.get("draw") or "call"
     return f"{data['fault']}{magnitude} on {data['target']}, {percent(data.get('share', 1.0))} of {draw}s"
@@ -118,6 +127,44 @@ def exposed(data: dict[str, Any]) -> str:
     """Say which units see the fault: their share, its steps, whose units stay together."""
     steps = ", then ".join(percent(share) for share in [*(data.get("ramp") or ()), data["cohort"]])
     return f"{steps} of {'units' if not data.get('cohort_by') else 'units by ' + clean(data['cohort_by'])}"
+
+
+def reach(data: dict[str, Any]) -> str:
+    """Say what a proposal is predicted to harm; "" where nothing is."""
+    chances = [f"{clean(name)} {percent(chance)}" for name, chance in (data.get("reach") or {}).items()]
+    parts = [f"{clean(name)} {percent(chance)}" for name, chance in (data.get("harm") or {}).items() if name != data["target"]]
+    return f"predicted harm: {', '.join([*chances, *(f'component {part}' for part in parts)])}" if chances or parts else ""
+
+
+def error_budget(data: dict[str, Any]) -> str:
+    """Say what experiments have spent of the error budget, and may still spend."""
+    spent = f"{percent(data['spent'])} of the error budget spent by experiments ({percent(data['low'])} to {percent(data['high'])})"
+    return f"{spent}; {percent(data['left'])} may still be ({percent(data['left_low'])} to {percent(data['left_high'])})"
+
+
+def blast_rows(data: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return what was predicted and what happened, by journey and component: name, predicted, actual."""
+    predicted, actual = data["predicted"], data["actual"]
+    rows = [
+        (name or "all units", percent(predicted["journeys"].get(name, 0.0)), _harm(found)) for name, found in actual["journeys"].items()
+    ]
+    rows += [
+        (f"component {name}", percent(predicted["components"].get(name, 0.0)), "harmed" if hit else "not harmed")
+        for name, hit in actual["components"].items()
+    ]
+    return [(clean(name), chance, what) for name, chance, what in rows]
+
+
+def _harm(found: dict[str, Any]) -> str:
+    rates = [f"{one['bad']} of {one['units']}" for one in (found["treatment"], found["control"])]
+    units = f"{found['spoiled']:.1f} units ({found['low']:.1f} to {found['high']:.1f})"
+    return f"{'harmed' if found['harmed'] else 'no harm seen'}: {rates[0]} bad, control {rates[1]}; {units} spoiled"
+
+
+def blast(data: dict[str, Any]) -> str:
+    """Say how well the blast radius was predicted."""
+    surprises = f"; surprises: {', '.join(map(clean, data['surprises']))}" if data["surprises"] else "; no surprises"
+    return f"Brier score of the prediction {data['brier']:.2f}{surprises}"
 
 
 def answerable(data: dict[str, Any]) -> str:
@@ -139,7 +186,9 @@ def ramp(data: dict[str, Any]) -> str:
 
 
 def landing(data: dict[str, Any]) -> str:
-    """Return the proof that a fault arrived, or why there is none."""
+    """Return the proof that a fault arrived, or why there is none; of several, of each by itself."""
+    if data.get("parts"):
+        return "; ".join(f"{part['fault']} on {part['target']}: {landing(part)}" for part in data["parts"])
     eligible, injected = data["eligible"], data["injected"]
     if data.get("whole"):
         return _seen(data)
@@ -302,4 +351,5 @@ def campaign(data: dict[str, Any]) -> str:
     harm = f"{units} units spoiled" if data["allowed"] is None else f"{units} of {number(round(data['allowed'], 1))} units spoiled"
     runs = f"{data['runs']} {'run' if data['runs'] == 1 else 'runs'}"
     reason = f": {clean(data['reason'])}" if data.get("reason") else ""
-    return f"{data['state']}{reason}; {runs}, {time}, {harm}, seed {data['seed']}"
+    check = f"; {clean(data['check']['words'])}" if data["state"] in {"halted", "ended"} and data.get("check") else ""
+    return f"{data['state']}{reason}; {runs}, {time}, {harm}, seed {data['seed']}{check}"

@@ -1,28 +1,26 @@
-"""Middleware for ASGI services under an `http` workload: each request is made in the unit that sent it.
+"""Middleware for ASGI services.
+
+Under an `http` workload, each request is made in the unit that sent it:
 
     app.add_middleware(CohortMiddleware)      # Starlette, FastAPI
     app = CohortMiddleware(app)               # any other
 
-Without a link in the environment, that is everywhere but in a process that a run has started, it does nothing.
+Without a link in the environment, that is everywhere but in a process that a run has started, it only takes away what outsiders sent
+under the names that carry a unit.
+
+Under live traffic, each request is a unit while a run observes the service, and nothing otherwise:
+
+    app = ObserveMiddleware(app, service="shop", fields={"user": "x-user"}, journeys={"POST /checkout": "check-out"})
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
-from refute.core.cohort import HEADER, without_unit
+from refute.core.cohort import carries_unit
 from refute.core.context import current_unit
 from refute.injectors.ingress import ingress
+from refute.integrations._asgi_observe import App, ObserveMiddleware, Receive, Scope, Send, baggage, carrying
 
-__all__ = ["CohortMiddleware"]
-
-_Scope = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[Any]]
-_Send = Callable[[Any], Awaitable[None]]
-_App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
-_Headers = list[tuple[bytes, bytes]]
-_NAME = HEADER.encode()
+__all__ = ["CohortMiddleware", "ObserveMiddleware"]
 
 
 class CohortMiddleware:
@@ -35,32 +33,22 @@ class CohortMiddleware:
         app: the service.
     """
 
-    def __init__(self, app: _App) -> None:
+    def __init__(self, app: App) -> None:
         """Look for the link once."""
         self._app = app
         self._ingress = ingress()
 
-    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        if self._ingress is None or scope["type"] != "http":
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        baggage = _baggage(scope["headers"])
-        unit = self._ingress.unit(baggage)
-        if unit is None and baggage:
-            scope = {**scope, "headers": _stripped(scope["headers"])}
+        carried = baggage(scope["headers"])
+        unit = self._ingress.unit(carried) if self._ingress is not None else None
+        if unit is None and carries_unit(carried):
+            scope = {**scope, "headers": carrying(scope["headers"], "")}
         before = current_unit.set(unit)
         try:
             await self._app(scope, receive, send)
         finally:
             current_unit.reset(before)
-
-
-def _baggage(headers: _Headers) -> str:
-    return ",".join(value.decode("latin-1") for name, value in headers if name == _NAME)
-
-
-def _stripped(headers: _Headers) -> _Headers:
-    kept = without_unit(_baggage(headers)).encode("latin-1")
-    others = [header for header in headers if header[0] != _NAME]
-    return [*others, (_NAME, kept)] if kept else others

@@ -1,26 +1,30 @@
-"""Middleware for WSGI services under an `http` workload: each request is made in the unit that sent it.
+"""Middleware for WSGI services.
+
+Under an `http` workload, each request is made in the unit that sent it:
 
     app.wsgi_app = CohortMiddleware(app.wsgi_app)      # Flask
     application = CohortMiddleware(application)        # any other
 
-Without a link in the environment, that is everywhere but in a process that a run has started, it does nothing.
+Without a link in the environment, that is everywhere but in a process that a run has started, it only takes away what outsiders sent
+under the names that carry a unit.
+
+Under live traffic, each request is a unit while a run observes the service, and nothing otherwise:
+
+    application = ObserveMiddleware(application, service="shop", fields={"user": "x-user"}, journeys={"POST /checkout": "check-out"})
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextvars import Context, copy_context
+from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from typing import Any
 
-from refute.core.cohort import without_unit
+from refute.core.cohort import carries_unit
 from refute.core.context import current_unit
 from refute.injectors.ingress import ingress
+from refute.integrations._wsgi_observe import BAGGAGE, App, Body, Environ, ObserveMiddleware, carrying
 
-__all__ = ["CohortMiddleware"]
-
-_Environ = dict[str, Any]
-_App = Callable[[_Environ, Callable[..., Any]], Iterable[bytes]]
-_BAGGAGE = "HTTP_BAGGAGE"
+__all__ = ["CohortMiddleware", "ObserveMiddleware"]
 
 
 class CohortMiddleware:
@@ -32,46 +36,17 @@ class CohortMiddleware:
         app: the service.
     """
 
-    def __init__(self, app: _App) -> None:
+    def __init__(self, app: App) -> None:
         """Look for the link once."""
         self._app = app
         self._ingress = ingress()
 
-    def __call__(self, environ: _Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Pass a request on."""
-        baggage = environ.get(_BAGGAGE, "")
-        if self._ingress is None or not baggage:
-            return self._app(environ, start_response)
-        unit = self._ingress.unit(baggage)
+        baggage = environ.get(BAGGAGE, "")
+        unit = self._ingress.unit(baggage) if self._ingress is not None else None
         if unit is None:
-            return self._app(_stripped(environ), start_response)
+            return self._app(carrying(environ, "") if carries_unit(baggage) else environ, start_response)
         context = copy_context()
         context.run(current_unit.set, unit)
-        return _Body(context.run(self._app, environ, start_response), context)
-
-
-class _Body:
-    """A response body that is made within its unit's context."""
-
-    def __init__(self, body: Iterable[bytes], context: Context) -> None:
-        self._body = body
-        self._context = context
-        self._pieces: Iterator[bytes] = context.run(iter, body)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        return self._context.run(next, self._pieces)
-
-    def close(self) -> None:
-        """Close the service's own body."""
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            self._context.run(close)
-
-
-def _stripped(environ: _Environ) -> _Environ:
-    kept = without_unit(environ[_BAGGAGE])
-    others = {name: value for name, value in environ.items() if name != _BAGGAGE}
-    return others | {_BAGGAGE: kept} if kept else others
+        return Body(context.run(self._app, environ, start_response), context)

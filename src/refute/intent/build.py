@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -10,6 +11,7 @@ from refute.core.audience import Audience, Selection
 from refute.core.criterion import Criterion
 from refute.core.errors import RefuteError
 from refute.core.intent import (
+    SERVICES,
     Approvals,
     Belief,
     BlastRadius,
@@ -49,7 +51,7 @@ def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict
         units: unit of the magnitude by fault, for those that have one.
         digest: SHA-256 of the files' content.
     """
-    workload = _workload(shape.workload, path)
+    workload = _workload(shape.workload, path.parent)
     radius = _blast_radius(shape.blast_radius, _default_radius(workload), path.parent, frozenset(shape.system.components))
     owner = shape.system.owner or ""
     beliefs = [_belief(about, document.where(("beliefs", number)), owner, units) for number, about in enumerate(shape.beliefs)]
@@ -109,22 +111,21 @@ def _place(about: shapes.ComponentShape, hosts: dict[str, shapes.HostShape], fol
     )
 
 
-def _workload(about: shapes.WorkloadShape, path: Path) -> Workload:
+def _workload(about: shapes.WorkloadShape, folder: Path) -> Workload:
     if about.training is not None:
-        return _training(about.training, about.timeout, path)
-    assert about.cases is not None
+        return _training(about.training, about.timeout)
     assert about.rate is not None
     return Workload(
-        kind="python" if about.python else "http",
-        target=about.python or about.http or "",
-        cases=path.parent / about.cases,
+        kind="observe" if about.observe else "python" if about.python else "http",
+        target=about.python or about.http or SERVICES.join(about.observe or ()),
+        cases=None if about.cases is None else folder / about.cases,
         rate_per_s=about.rate,
         timeout_s=about.timeout,
         setup=about.setup or "",
     )
 
 
-def _training(about: shapes.TrainingShape, timeout_s: float, path: Path) -> Workload:
+def _training(about: shapes.TrainingShape, timeout_s: float) -> Workload:
     training = Training(
         command=tuple(about.command or ()),
         seeds=about.seeds,
@@ -134,7 +135,7 @@ def _training(about: shapes.TrainingShape, timeout_s: float, path: Path) -> Work
         alarm=about.alarm or "",
         files=tuple(about.files),
     )
-    return Workload("training", about.python or "", path, 1.0 / timeout_s, "training run", timeout_s, training=training)
+    return Workload("training", about.python or "", None, 1.0 / timeout_s, "training run", timeout_s, training=training)
 
 
 def _default_radius(workload: Workload) -> BlastRadius:
@@ -156,14 +157,13 @@ def _indicator(name: str, about: shapes.IndicatorShape) -> Indicator:
 
 
 def _belief(about: shapes.BeliefShape, where: str, owner: str, units: dict[str, str]) -> Belief:
-    when = about.when
-    magnitude = _magnitude(when.magnitude, units.get(when.fault, ""))
+    first, *others = (_when(one, units) for one in about.faults)
     stated = about.confidence
     tolerance = stated if isinstance(stated, Tolerance) else None
     return Belief(
         id=about.id,
         claim=about.claim,
-        when=When(when.fault, when.target, magnitude, when.share, cast("Draw", when.draw), when.uncontrolled, when.turn or 0),
+        when=replace(first, also=tuple(others)),
         then=about.then,
         confidence=stated if not isinstance(stated, Tolerance) else stated.sure,
         decides=about.decides or "",
@@ -172,8 +172,13 @@ def _belief(about: shapes.BeliefShape, where: str, owner: str, units: dict[str, 
         among=about.among,
         depends_on=tuple(about.depends_on),
         where=where,
-        at_least=None if tolerance is None else _magnitude(tolerance.at_least, units.get(when.fault, "")),
+        at_least=None if tolerance is None else _magnitude(tolerance.at_least, units.get(first.fault, "")),
     )
+
+
+def _when(about: shapes.WhenShape, units: dict[str, str]) -> When:
+    magnitude = _magnitude(about.magnitude, units.get(about.fault, ""))
+    return When(about.fault, about.target, magnitude, about.share, cast("Draw", about.draw), about.uncontrolled, about.turn or 0)
 
 
 def _magnitude(written: Any, unit: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from refute.intent.combination_codes import CODES as COMBINATION
 from refute.intent.radius_codes import CODES as RADIUS
 from refute.intent.training_codes import TRAINING_CODES
 
@@ -367,6 +368,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         "The fault's hazard is missing under `allow`.",
         "Choose a milder fault, or declare an environment in which the hazard is allowed.",
     ),
+    "WORKLOAD-CASES": (
+        "Cases where none are asked, or none where some are",
+        "A workload that makes units takes them from `cases`. One that observes live traffic makes none, and has nothing to set up.",
+        "Give `cases: FILE` beside `python` or `http`; leave `cases` and `setup` out beside `observe`.",
+    ),
     "HAZARD-PRODUCTION": (
         "A hazard that production never allows",
         "Rolling back a fault does not undo what was written or shown meanwhile.",
@@ -485,6 +491,7 @@ CODES: dict[str, tuple[str, str, str]] = {
         "A window names days of the week, hours and a time zone.",
         "Write it as `Mon-Thu 09:00-16:00 Europe/Berlin`.",
     ),
+    **COMBINATION,
     **RADIUS,
     **TRAINING_CODES,
 }

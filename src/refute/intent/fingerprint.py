@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ def fingerprint(intent: Intent, belief: Belief, within: frozenset[str] = frozens
         elif name not in within:
             rests = fingerprint(intent, other, within | {belief.id})
             found[f"belief:{name}"] = _digest(json.dumps(rests, sort_keys=True).encode())
-    target = intent.system.components[belief.when.target]
+    targets = belief.when.targets
+    struck = [{key: value for key, value in intent.system.components[name].to_json().items() if key != "version"} for name in targets]
     workload = asdict(intent.workload)
     del workload["cases"]
     if intent.workload.training is None:
@@ -56,14 +58,15 @@ def fingerprint(intent: Intent, belief: Belief, within: frozenset[str] = frozens
         "indicator": _indicator(intent.indicators[belief.then.indicator]),
         "criterion": [belief.then.text, belief.among],
         "fault": _stated(belief.when),
-        "component": {key: value for key, value in target.to_json().items() if key != "version"},
-        "graph": _graph(intent.system, target.name),
+        "component": struck[0] if len(struck) == 1 else struck,
+        "graph": _graph(intent.system, targets),
     }
     found |= {name: _digest(json.dumps(part, sort_keys=True).encode()) for name, part in parts.items()}
-    found |= _versions(intent.system, target.name)
+    found |= _versions(intent.system, targets)
     if intent.workload.training is not None:
         return found | {name: _hash_path(intent.folder / name, belief.where) for name in intent.workload.training.files}
-    return found | {"cases": _hash_path(intent.workload.cases, belief.where)}
+    cases = intent.workload.cases
+    return found | ({} if cases is None else {"cases": _hash_path(cases, belief.where)})
 
 
 def _indicator(indicator: Indicator) -> dict[str, Any]:
@@ -75,23 +78,24 @@ def _indicator(indicator: Indicator) -> dict[str, Any]:
 
 
 def _stated(when: When) -> dict[str, Any]:
-    """Return the fault as stated; a turn only where there is one, as beliefs of before had none."""
-    stated = asdict(when)
-    if not when.turn:
-        del stated["turn"]
-    return stated
+    """Return the fault as stated; a turn and further faults only where there are any, as beliefs of before had none."""
+    stated = asdict(when) | {"also": [_stated(one) for one in when.also]}
+    return {name: value for name, value in stated.items() if name not in {"turn", "also"} or value}
 
 
-def _versions(system: System, target: str) -> dict[str, str]:
-    """Return a hash of each version that a component around the target states."""
-    around = sorted(ancestors(system, target) | reachable(system, target))
-    stated = {name: component for name in around if (component := system.components[name]).version}
+def _versions(system: System, targets: Iterable[str]) -> dict[str, str]:
+    """Return a hash of each version that a component around the targets states."""
+    stated = {name: component for name in _around(system, targets) if (component := system.components[name]).version}
     return {version_mark(name, one.kind): _digest(stated_version(one.version).encode()) for name, one in stated.items()}
 
 
-def _graph(system: System, target: str) -> list[list[Any]]:
-    around = ancestors(system, target) | reachable(system, target)
-    return [[name, system.components[name].kind, sorted(system.components[name].calls)] for name in sorted(around)]
+def _around(system: System, targets: Iterable[str]) -> list[str]:
+    """Return the components that reach a target, and those that one reaches, by name."""
+    return sorted({name for target in targets for name in ancestors(system, target) | reachable(system, target)})
+
+
+def _graph(system: System, targets: Iterable[str]) -> list[list[Any]]:
+    return [[name, system.components[name].kind, sorted(system.components[name].calls)] for name in _around(system, targets)]
 
 
 def missing_path(folder: Path, name: str) -> bool:

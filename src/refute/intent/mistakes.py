@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from refute.core.errors import Problem
 from refute.intent.document import Document, Steps, closest, label, listed, shown
+from refute.intent.shape import ONE, SEVERAL
 
 _WANTED = {
     "string_type": "text",
@@ -38,7 +39,7 @@ def problems_of(error: ValidationError, document: Document, schema: dict[str, An
 
 def _problems(error: ValidationError, document: Document, schema: dict[str, Any]) -> Iterator[Problem]:
     for detail in error.errors(include_url=False):
-        steps: Steps = detail["loc"]
+        steps: Steps = tuple(step for step in detail["loc"] if step not in {ONE, SEVERAL})
         if len(steps) > 1 and steps[-1] == "[key]":  # how pydantic says that the name itself is meant
             steps = steps[:-1]
         if not document.is_marred(steps):
@@ -101,17 +102,18 @@ def _meaning(schema: dict[str, Any], steps: Steps) -> str:
 def _inside(schema: dict[str, Any], steps: Steps) -> dict[str, Any]:
     here = schema
     for step in steps:
-        here = _resolved(schema, here)
         if isinstance(step, int):
-            here = here.get("items", {})
-        else:
-            named = here.get("properties", {}).get(step)
-            here = named if named is not None else next(iter(here.get("patternProperties", {}).values()), {})
+            forms = [here, *here.get("oneOf", [])]
+            here = next((form["items"] for form in forms if "items" in form), _resolved(schema, here).get("items", {}))
+            continue
+        here = _resolved(schema, here)
+        named = here.get("properties", {}).get(step)
+        here = named if named is not None else next(iter(here.get("patternProperties", {}).values()), {})
     return _resolved(schema, here)
 
 
 def _resolved(schema: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
-    for option in here.get("anyOf", []):
+    for option in [*here.get("anyOf", []), *here.get("oneOf", [])]:
         if "$ref" in option:
             here = option
     if "$ref" in here:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
 
 from refute.core.system import ComponentKind, Hazard
 from refute.core.training import BuiltIn
@@ -30,6 +30,7 @@ from refute.intent.values import (
     Reference,
     Reserved,
     Said,
+    Services,
     StakeOrMoney,
     Text,
     Url,
@@ -70,7 +71,9 @@ class ComponentShape(Part):
 
     kind: ComponentKind = Field(description="What sort of component it is; faults apply to kinds.")
     calls: list[Text] = Field(default=[], description="Names of the components that it calls.")
-    endpoint: Endpoint | None = Field(default=None, description="Base URL at which others reach it; tcp://HOST:PORT where it is not HTTP.")
+    endpoint: Endpoint | None = Field(
+        default=None, description="Base URL at which others reach it; tcp://HOST:PORT or stdio://NAME where it is not HTTP."
+    )
     python: Reference | None = Field(default=None, description="module:function that is called to reach it.")
     via: Literal["proxy"] | None = Field(
         default=None, description="`proxy`: its calls pass through `refute proxy`, and are broken there rather than in the caller."
@@ -149,35 +152,48 @@ class TrainingShape(Part):
 
 
 class WorkloadShape(Part):
-    """How units are made."""
+    """How units are made, or where those of live traffic are seen."""
 
-    exactly_one_of: ClassVar[tuple[str, ...]] = ("python", "http", "training")
+    exactly_one_of: ClassVar[tuple[str, ...]] = ("python", "http", "observe", "training")
 
     python: Reference | None = Field(default=None, description="module:function that takes a case and answers it.")
     http: Url | None = Field(default=None, description="URL to which each case is posted as JSON.")
     training: TrainingShape | None = Field(default=None, description="Each unit is a training run; it needs no `cases` and no `rate`.")
-    command: Annotated[Any, Reserved("workloads that are commands", "`python`, `http` or `training`")] = None
-    observe: Annotated[Any, Reserved("observing live traffic", "`python` or `http`")] = None
+    command: Annotated[Any, Reserved("workloads that are commands", "`python`, `http`, `observe` or `training`")] = None
+    observe: Services | None = Field(
+        default=None, description="Names of services whose live traffic is observed; nothing is generated. They have the middleware."
+    )
     start: Annotated[Any, Reserved("starting the service under test", "a service that already runs")] = None
     cleanup: Annotated[Any, Reserved("undoing what units wrote")] = None
     setup: Reference | None = Field(default=None, description="module:function, an async context manager around the whole run.")
     cases: Text | None = Field(
         default=None,
-        description="Path of a JSON Lines file, one case a line; each may name its journey and its id. Required but for `training`.",
+        description="Path of a JSON Lines file, one case a line; each may name its journey and its id. Not with `observe` or `training`.",
     )
-    rate: Rate | None = Field(default=None, description="Units started per time, whatever becomes of them. Required but for `training`.")
+    rate: Rate | None = Field(
+        default=None,
+        description="Units started per time, whatever becomes of them; with `observe`, as many as are to be expected. Not with `training`.",
+    )
     unit: Annotated[str, Words("request", conversation="conversations of several turns")] = Field(
         default="request", description="What is counted."
     )
     timeout: Duration = Field(default=30.0, description="After it a unit counts as failed.")
 
     @model_validator(mode="after")
-    def _load_is_stated(self) -> WorkloadShape:
-        stated = {name: getattr(self, name) is not None for name in ("cases", "rate")}
-        if self.training is None and not all(stated.values()):
-            missing = " and ".join(f"no `{name}`" for name, given in stated.items() if not given)
-            raise mistake("KEY-MISSING", f"has {missing}", allowed="`cases: cases.jsonl` and `rate: 5/s`")
-        if self.training is not None and (any(stated.values()) or self.setup is not None):
+    def _load_fits(self) -> WorkloadShape:
+        if self.training is not None:
+            return self._no_load()
+        if self.observe is None and self.cases is None:
+            raise mistake("WORKLOAD-CASES", "has no `cases` to answer", allowed="`cases: FILE`, or `observe`")
+        made = [name for name in ("cases", "setup") if getattr(self, name) is not None]
+        if self.observe is not None and made:
+            raise mistake("WORKLOAD-CASES", f"observes live traffic, and has {' and '.join(made)}", allowed="neither `cases` nor `setup`")
+        if self.rate is None:
+            raise mistake("KEY-MISSING", "has no `rate`", allowed="`rate: 5/s`")
+        return self
+
+    def _no_load(self) -> WorkloadShape:
+        if any(getattr(self, name) is not None for name in ("cases", "rate", "setup")):
             raise mistake("TRAINING-LOAD", "has a load beside `training`", allowed="`training` and `timeout`: its units are seeds")
         return self
 
@@ -325,12 +341,21 @@ class WhenShape(Part):
     uncontrolled: bool = Field(default=False, description="Agreed: the fault strikes the whole component, so every unit sees it.")
 
 
+ONE, SEVERAL = "<one>", "<several>"
+"""What pydantic calls the two forms of `when` on the way to a mistake."""
+
+Faults = Annotated[
+    Annotated[WhenShape, Tag(ONE)] | Annotated[list[WhenShape], Field(min_length=1), Tag(SEVERAL)],
+    Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE),
+]
+
+
 class BeliefShape(Part):
     """A falsifiable hypothesis with what hangs on it."""
 
     id: Name = Field(description="Unique within the intent.")
     claim: Text = Field(description="The belief in words.")
-    when: WhenShape = Field(description="The fault.")
+    when: Faults = Field(description="The fault; or a list of faults that strike at once, each drawn by itself.")
     then: CriterionText = Field(description="What must hold: [journey.]indicator [pNN|mean] (>= | <= | worse by <=) value.")
     among: Literal["eligible", "faulted"] = Field(default="eligible", description="Which treatment units the criterion covers.")
     confidence: Confidence = Field(description="Probability that the claim is true, as you see it now.")
@@ -341,6 +366,11 @@ class BeliefShape(Part):
         default=[],
         description="What makes the answer stale when it changes: files, folders, package:NAME, env:NAME, image:REF, ids of beliefs.",
     )
+
+    @property
+    def faults(self) -> tuple[WhenShape, ...]:
+        """Each fault, in the order of the file."""
+        return (self.when,) if isinstance(self.when, WhenShape) else tuple(self.when)
 
 
 class VerdictShape(Part):

@@ -10,8 +10,11 @@ TRAINING_CODES: dict[str, tuple[str, str, str]] = {
     ),
     "TRAINING-FAULT": (
         "A fault and a workload that do not go together",
-        "Some faults strike only inside a training run (a gradient, a checkpoint, a rank); others only what serves requests.",
-        "See `refute faults`; `workload.training` says how training runs are started.",
+        (
+            "Some faults strike only inside a training run (a gradient, a checkpoint, a rank); others only what serves requests. "
+            "A run takes one fault at a time."
+        ),
+        "See `refute faults`; `workload.training` says how training runs are started. Write one belief a fault.",
     ),
     "TRAINING-INDICATOR": (
         "An indicator that this workload does not have",
@@ -20,8 +23,11 @@ TRAINING_CODES: dict[str, tuple[str, str, str]] = {
     ),
     "TRAINING-LOAD": (
         "A training has no load",
-        "The units of a training are its seeds, one after the other: it has neither cases nor a rate nor a setup.",
-        "Leave out `cases`, `rate` and `setup`; `seeds` under `training` says how many pairs there are at most.",
+        "The units of a training are its seeds: it has neither cases nor a rate nor a setup, and nobody to choose among.",
+        (
+            "Leave out `cases`, `rate` and `setup`, and of `blast_radius` `ramp`, `cohort_by`, `only` and `except`; `seeds` under "
+            "`training` says how many pairs there are at most."
+        ),
     ),
     "TRAINING-METRIC": (
         "A metric that nothing says how to read",

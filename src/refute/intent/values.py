@@ -293,6 +293,8 @@ Url = Annotated[str, PlainValidator(_url), _text_schema(r"^https?://[^\s@]+$", "
 
 
 def _endpoint(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"stdio://[a-z0-9][a-z0-9.-]{0,62}", value):
+        return value
     if not isinstance(value, str) or not value.startswith("tcp:"):
         return _url(value)
     if (found := re.fullmatch(r"tcp://[^\s@/?#]+:(\d{1,5})", value)) is None or not 0 < int(found[1]) < 65536:
@@ -300,7 +302,7 @@ def _endpoint(value: Any) -> str:
     return value
 
 
-Endpoint = Annotated[str, PlainValidator(_endpoint), _text_schema(r"^(https?|tcp)://[^\s@]+$", "http://127.0.0.1:8000/v1")]
+Endpoint = Annotated[str, PlainValidator(_endpoint), _text_schema(r"^(https?|tcp|stdio)://[^\s@]+$", "http://127.0.0.1:8000/v1")]
 
 
 def _guardian(value: Any) -> str:
@@ -338,6 +340,28 @@ Paths = Annotated[
         {
             "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}],
             "examples": ["traces/*.json"],
+        }
+    ),
+]
+
+
+_SERVICE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,79}")
+
+
+def _services(value: Any) -> tuple[str, ...]:
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or not listed or not all(isinstance(name, str) and _SERVICE.fullmatch(name) for name in listed):
+        raise mistake("NAME-SYNTAX", "is no name of a service, and no list of such", allowed="support-assistant")
+    return tuple(dict.fromkeys(listed))
+
+
+Services = Annotated[
+    tuple[str, ...],
+    PlainValidator(_services),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}],
+            "examples": ["support-assistant"],
         }
     ),
 ]

@@ -12,9 +12,11 @@ from refute.learning.claim import (
     surprisal_bits,
     surprise_bits,
 )
+from refute.learning.depth import Depth, depth_of
 from refute.learning.findings import Finding, findings
 from refute.learning.psychometric import Shape
-from refute.learning.relatives import Prediction, Relative, Traits, kinship, predicted
+from refute.learning.relatives import Prediction, Relative, Traits, kinship, kinship_of_several, predicted
+from refute.learning.resilience import Resilience, resilience
 from refute.learning.runs import Seen, combined
 from refute.learning.staleness import Decay, Repeat, learn_decay, mixed, overlaps
 from refute.learning.threshold import CAREFUL, CurvePoint, Interval, Threshold, prior_of
@@ -32,6 +34,7 @@ __all__ = [
     "Counts",
     "CurvePoint",
     "Decay",
+    "Depth",
     "Finding",
     "Interval",
     "PassedOn",
@@ -39,6 +42,7 @@ __all__ = [
     "Prices",
     "Relative",
     "Repeat",
+    "Resilience",
     "Scored",
     "Seen",
     "Shape",
@@ -50,9 +54,11 @@ __all__ = [
     "combined",
     "compare",
     "cost_if_wrong",
+    "depth_of",
     "expected_spend",
     "findings",
     "kinship",
+    "kinship_of_several",
     "learn_decay",
     "learned_bits",
     "mean_counts",
@@ -64,6 +70,7 @@ __all__ = [
     "prior_of",
     "relative_counts",
     "reliability_table",
+    "resilience",
     "score",
     "surprisal_bits",
     "surprise_bits",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,28 +49,29 @@ class PassedOn:
         return (_INERTIA * base + own[0]) / (_INERTIA + own[1])
 
 
-def predicted_harm(system: System, target: str, passed_on: PassedOn) -> dict[str, float]:
-    """Return the probability that each component is harmed when one fails; components that it cannot harm are left out.
+def predicted_harm(system: System, struck: Collection[str], passed_on: PassedOn) -> dict[str, float]:
+    """Return the probability that each component is harmed when some fail at once; components that they cannot harm are left out.
 
     The least solution of: harm of a component = 1 - product over those it calls of (1 - rate · their harm). Cycles and calls to components
     that nobody declared do no harm.
 
     Args:
         system: components by name.
-        target: name of the one that fails.
+        struck: names of those that fail.
         passed_on: how often failures are.
     """
     harm = dict.fromkeys(system.components, 0.0)
-    if target not in harm:
+    failing = {name: 1.0 for name in struck if name in harm}
+    if not failing:
         return {}
-    harm[target] = 1.0
+    harm |= failing
     rates = {name: passed_on.rate(name) for name in harm}
     for _ in range(_ROUNDS):
         then = {
             name: 1 - math.prod(1 - rates[callee] * harm[callee] for callee in dict.fromkeys(component.calls) if callee in harm)
             for name, component in system.components.items()
         }
-        then[target] = 1.0
+        then |= failing
         moved = max(abs(then[name] - harm[name]) for name in harm)
         harm = then
         if moved < _CLOSE:

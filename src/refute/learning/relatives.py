@@ -9,7 +9,7 @@ nothing; a single close one moves a quarter of the way.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,12 +43,12 @@ class Relative:
     """A belief that was tested.
 
     Attributes:
-        traits: of it.
+        traits: of it, one for each of its faults.
         stated: confidence before any evidence, in (0, 1).
         now: confidence after it.
     """
 
-    traits: Traits
+    traits: tuple[Traits, ...]
     stated: float
     now: float
 
@@ -80,19 +80,33 @@ def kinship(one: Traits, other: Traits) -> float:
     return min(1.0, 0.6 * alike * (0.4 + 0.6 * place) + 0.4 * place * (0.25 + 0.75 * alike))
 
 
+def kinship_of_several(one: Sequence[Traits], other: Sequence[Traits]) -> float:
+    """Return how much the outcome under some faults says of that under others: the mean kinship of each fault's closest relative.
+
+    With one fault on each side it is their `kinship`.
+
+    Args:
+        one: traits of a belief, one for each of its faults; at least one.
+        other: of another belief.
+    """
+    closest = [max(kinship(mine, theirs) for theirs in other) for mine in one]
+    closest += [max(kinship(theirs, mine) for mine in one) for theirs in other]
+    return math.fsum(closest) / len(closest)
+
+
 def _family(traits: Traits) -> str:
     return traits.fault.split(".", 1)[0]
 
 
-def predicted(traits: Traits, stated: float, tested: Iterable[Relative]) -> Prediction:
+def predicted(traits: Sequence[Traits], stated: float, tested: Iterable[Relative]) -> Prediction:
     """Return what tested relatives say of an untested belief.
 
     Args:
-        traits: of the belief.
+        traits: of the belief, one for each of its faults.
         stated: its confidence, in (0, 1).
         tested: beliefs with evidence; others than this one.
     """
-    weighed = [(kinship(traits, one.traits), one) for one in tested]
+    weighed = [(kinship_of_several(traits, one.traits), one) for one in tested]
     weighed = [(weight, one) for weight, one in weighed if weight > 0.0]
     weight = math.fsum(weight for weight, _ in weighed)
     if not weight:

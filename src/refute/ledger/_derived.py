@@ -27,11 +27,19 @@ def _started(connection: sqlite3.Connection, record: dict[str, Any]) -> None:
         (
             _text(record["experiment"]),
             record["at"],
-            *(_text(record.get(name)) for name in ("fault", "target", "magnitude")),
+            *(_joined(record, name) for name in ("fault", "target", "magnitude")),
             _number(record.get("share")),
             _text(record.get("environment")),
         ),
     )
+
+
+def _joined(record: dict[str, Any], name: str) -> str | None:
+    """Return what a run's faults say under a name, joined where there are several."""
+    also = record.get("also")
+    further = [_text(one.get(name)) for one in also if isinstance(one, dict)] if isinstance(also, list) else []
+    told = [text for text in (_text(record.get(name)), *further) if text]
+    return " + ".join(told) if further else _text(record.get(name))
 
 
 def _set(column: str, value: str | float | None, connection: sqlite3.Connection, record: dict[str, Any]) -> None:

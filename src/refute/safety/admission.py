@@ -57,7 +57,7 @@ def admission(asked: Asked, now: float | None = None) -> Iterator[Answer]:
     at = time.time() if now is None else now
     about = asked.intent.environments.get(asked.environment)
     if about is not None:
-        yield from _hours(about, asked.lasts_s, at)
+        yield from hours(about, asked.lasts_s, at)
         if about.approvals is not None:
             yield _approved(about.approvals, asked, at)
     budget = asked.intent.blast_radius.error_budget
@@ -65,7 +65,14 @@ def admission(asked: Asked, now: float | None = None) -> Iterator[Answer]:
         yield _burning(budget)
 
 
-def _hours(about: Environment, lasts_s: float, at: float) -> Iterator[Answer]:
+def hours(about: Environment, lasts_s: float, at: float) -> Iterator[Answer]:
+    """Yield what hours and freezes of an environment say of a run.
+
+    Args:
+        about: the environment.
+        lasts_s: how long the run may last, seconds.
+        at: when it would start, in seconds since the epoch.
+    """
     begins, ends = (datetime.fromtimestamp(moment, UTC) for moment in (at, at + lasts_s))
     if about.windows:
         inside = next((window for window in about.windows if window.holds(begins) and window.holds(ends)), None)

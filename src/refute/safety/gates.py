@@ -62,6 +62,24 @@ class RollbackNeedsGuardian:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class OneKindOfRollback:
+    """Faults that strike at once share a lease, and with it whoever removes them.
+
+    Attributes:
+        name: of the gate.
+    """
+
+    name: str = "one_kind_of_rollback"
+
+    def refuse(self, planned: Planned) -> Problem | None:
+        """Refuse faults of which some end with their process and others outlive it."""
+        if len({handle.rollback for handle in planned.handles}) < 2:
+            return None
+        what = "one of its faults ends with its process and another outlives it: they cannot share a lease"
+        return Problem("FAULT-COMBINE", what, allowed="faults of one kind at once", next="refute faults")
+
+
 def rollback_ready(arming: Arming, journal: Journal) -> str:
     """Say who removes a fault; where a guardian must, one is there when this returns.
 

@@ -11,7 +11,7 @@ from refute.core.arming import Handle, Injector
 from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, RefuteError
 from refute.core.lease import MAX_TTL_S
 from refute.core.process import ProcessIdentity, is_running
-from refute.injectors.door import is_disarmed
+from refute.injectors.door import armed_behind, is_disarmed
 from refute.safety.far import GONE, ask_there
 from refute.safety.journal import Entry, Journal, State
 from refute.safety.state import doors_directory
@@ -116,6 +116,8 @@ def _expired(journal: Journal, entry: Entry, running: Callable[[ProcessIdentity]
     """Prove that an expiring fault is gone: with the processes that it lived in, or by the word of those that outlast runs."""
     living = [holder.pid for holder in entry.holders if running(holder)]
     left = [pid for pid in living if not is_disarmed(doors_directory(), pid, entry.handle.id)]
+    joined_later = armed_behind(doors_directory(), entry.handle.id)
+    left += [pid for pid in joined_later if pid not in left]
     if left:
         reason = f"the fault lives in process {left[0]}, which still runs; without its runner the lease ends within {MAX_TTL_S:g} s"
         return ended(entry, "unproven", reason, f"refute recover again once process {left[0]} has ended: kill {left[0]}")

@@ -59,14 +59,14 @@ def registered(system: str, experiment: str, state: Path | None = None, shared: 
         yield run
 
 
-def harmed(system: System, target: str) -> frozenset[str]:
-    """Return the addresses of what a fault can harm: the target, and whatever calls it on the way from a user.
+def harmed(system: System, targets: Collection[str]) -> frozenset[str]:
+    """Return the addresses of what faults can harm: their targets, and whatever calls these on the way from a user.
 
     Args:
         system: under test.
-        target: name of the component that is struck.
+        targets: names of the components that are struck.
     """
-    names = {target}
+    names = set(targets)
     while more := {name for name, one in system.components.items() if names & set(one.calls)} - names:
         names |= more
     return frozenset(address for name in names if name in system.components for address in addresses(system.components[name]))

@@ -74,3 +74,14 @@ def _closure(edges: dict[str, tuple[str, ...]], start: str) -> frozenset[str]:
             seen.add(name)
             waiting.extend(edges[name])
     return frozenset(seen)
+
+
+def entries_of(system: System) -> frozenset[str]:
+    """Return the components that users call: the journeys' entries, or those that nothing else calls, or all of them.
+
+    Args:
+        system: components and journeys by name.
+    """
+    stated = frozenset(journey.entry for journey in system.journeys.values() if journey.entry in system.components)
+    called = {callee for name, component in system.components.items() for callee in component.calls if callee != name}
+    return stated or frozenset(system.components) - called or frozenset(system.components)

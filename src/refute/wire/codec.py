@@ -25,7 +25,8 @@ _PROVIDERS: tuple[Codec, ...] = (
     OpenAIEmbeddings(),
     Mcp(),
 )
-_BY_PROTOCOL: dict[str, Codec] = {codec.protocol: codec for codec in (*_PROVIDERS, McpStdio(), PLAIN)}
+_STDIO: Codec = McpStdio()
+_BY_PROTOCOL: dict[str, Codec] = {codec.protocol: codec for codec in (*_PROVIDERS, _STDIO, PLAIN)}
 PROTOCOLS: tuple[str, ...] = tuple(_BY_PROTOCOL)
 """Names of all protocols that are spoken."""
 
@@ -58,6 +59,8 @@ def recognise_head(method: str, path: str, header: Callable[[str], str]) -> tupl
 
 def recognise(request: Request) -> tuple[Codec, Call]:
     """Return the codec that a request calls for, and what the request means."""
+    if request.url.startswith("stdio:"):
+        return _STDIO, _STDIO.call(request)
     codec, _ = recognise_head(request.method, request.path, request.header)
     return codec, codec.call(request)
 

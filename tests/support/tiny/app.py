@@ -170,16 +170,6 @@ async def _in_a_thread(case: dict) -> str:
     return reply.choices[0].message.content
 
 
-async def deaf_answer_of_a_pool(case: dict) -> str:
-    """Calls the model through urllib3, on which requests stands."""
-    import urllib3
-
-    pool = urllib3.PoolManager(retries=False)
-    url = f"http://127.0.0.1:{os.environ['TINY_PORT']}/v1/chat/completions"
-    await asyncio.to_thread(lambda: pool.request("POST", url, body=b"{}", headers={"content-type": "application/json"}).data)
-    return "forty-two"
-
-
 async def deaf_answer(case: dict) -> str:
     """Never calls the model through a client that is hooked."""
     import urllib.request
@@ -204,3 +194,32 @@ def tokens(case: dict, text: str) -> int:
 def shaky(case: dict, text: str) -> float:
     """No number at all in one unit of thirty."""
     return float("nan") if next(asked) % 30 == 29 else 1.0
+
+
+async def lookup(question: str) -> str:
+    return "forty-two"
+
+
+async def redundant_answer(case: dict) -> str:
+    """Bears a tool that fails and a model that fails, and not both at once."""
+    try:
+        found = await lookup(case["question"])
+    except Exception:  # noqa: BLE001 - as people do
+        return await answer(case)
+    try:
+        return await answer(case)
+    except openai.APIError:
+        return found
+
+
+async def toolless_answer(case: dict) -> str:
+    """Never calls the tool."""
+    return await careful_answer(case)
+
+
+@asynccontextmanager
+async def running_without_lookup():
+    """The tool is gone once the application runs, so that it cannot be wrapped any more."""
+    del globals()["lookup"]
+    async with running():
+        yield

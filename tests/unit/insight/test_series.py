@@ -40,8 +40,8 @@ def test_a_unit_that_raised_without_a_number_counts_as_bad():
 
 def test_only_units_that_called_the_target_are_compared_where_both_arms_have_such():
     mixed = [outcome("treatment"), outcome("treatment", eligible=0), outcome("control"), outcome("control", eligible=0)]
-    assert len(series.comparable(mixed, "llm")) == 2
-    assert len(series.comparable(mixed, "elsewhere")) == 4
+    assert len(series.comparable(mixed, ["llm"])) == 2
+    assert len(series.comparable(mixed, ["elsewhere"])) == 4
 
 
 def test_ecdf_ends_at_one_and_is_thinned():

@@ -1,6 +1,12 @@
+import re
+from dataclasses import replace
+
 import pytest
 
-from support.intents import VALID, changed, problems, project
+from refute.core.errors import RefuteError
+from refute.intent import load
+from refute.intent.checks.safety import refused_in
+from support.intents import FAULTS, VALID, changed, problems, project
 
 MISTAKES = [
     ("version: 1", "version: 2", "VERSION-UNKNOWN"),
@@ -24,7 +30,7 @@ MISTAKES = [
     ("share: 70%", "share: 0.7", "VALUE-UNIT"),
     ("share: 70%", "share: 0%", "VALUE-RANGE"),
     ('  python: "app.main:answer"', '  comand: "app.main:answer"', "KEY-UNKNOWN"),
-    ('  python: "app.main:answer"', '  observe: "live"', "NOT-YET"),
+    ('  python: "app.main:answer"', '  observe: "no name!"', "NAME-SYNTAX"),
     ('  setup: "app.main:running"', "  command: run", "NOT-YET"),
     ('  setup: "app.main:running"', "  start: run", "NOT-YET"),
     ("  cases: cases.jsonl", "  cases: [cases.jsonl]", "VALUE-TYPE"),
@@ -136,3 +142,28 @@ def test_every_problem_names_the_next_command(tmp_path):
     text, _line = changed("rate: 5/s", "rate: 5")
     text, _line = changed("confidence: 90%", "confidence: 1", text)
     assert [problem.next for problem in problems(project(tmp_path, text))] == ["refute explain VALUE-UNIT"] * 2
+
+
+OBSERVING = VALID.replace('  python: "app.main:answer"\n', "  observe: [assistant, tools]\n")
+
+
+def test_live_traffic_has_neither_cases_nor_setup(tmp_path):
+    assert OBSERVING != VALID
+    assert [problem.code for problem in problems(project(tmp_path, OBSERVING))] == ["WORKLOAD-CASES"]
+
+
+def test_a_workload_that_makes_units_has_cases(tmp_path):
+    without = re.sub(r"\n  cases: .*", "", VALID)
+    assert [problem.code for problem in problems(project(tmp_path, without))] == ["WORKLOAD-CASES"]
+
+
+def test_what_a_rollback_does_not_undo_is_refused_on_live_traffic_wherever_no_environment_is_named(tmp_path):
+    writes = FAULTS | {"llm.rate_limit": replace(FAULTS["llm.rate_limit"], hazard="state_write")}
+    observing = re.sub(r"\n  (setup|cases): .*", "", OBSERVING)
+    intent = load(project(tmp_path, observing.replace("allow: [availability]", "allow: [availability, wrong_answer]")), faults=FAULTS)
+    assert {problem.code for problem in refused_in(intent, "", writes).values()} == {"HAZARD-NOT-ALLOWED"}
+    assert refused_in(intent, "", FAULTS) == {}
+    none_named = observing.replace("  production: {allow: [availability]}\n", "").replace("environments:\n", "")
+    with pytest.raises(RefuteError) as caught:
+        load(project(tmp_path, none_named), faults=writes)
+    assert {problem.code for problem in caught.value.problems} == {"HAZARD-PRODUCTION"}

@@ -65,7 +65,7 @@ class ArmedTrial:
                 record = await self._trial.run(self._environment(), kept)
             finally:
                 self.rollback = await to_the_end(self._armament.roll_back("the training run ended"))
-        return record, self.rollback.landing if self.rollback else Landing()
+        return record, sum(self.rollback.landings, Landing()) if self.rollback else Landing()
 
     def _environment(self) -> dict[str, str]:
         """Return what has every Python process of the run join the link before its first line."""

@@ -144,7 +144,7 @@ class TrainingRun:
         for hit in record.hits:
             effect[hit.effect] = effect.get(hit.effect, 0.0) + 1.0
         reason = "" if struck else landing.reason or "the fault did not strike"
-        self._result.landing += Landing(1, int(struck), effect=effect, reason=reason)
+        self._result.landings = (self._result.landing + Landing(1, int(struck), effect=effect, reason=reason),)
 
     async def _control(self, controls: Controls, seed: int) -> Record:
         """Return the run of a seed without the fault, from the store where it is there.
@@ -186,9 +186,9 @@ class TrainingRun:
             return await trial.run(self._alive)
         finally:
             if trial.rollback is not None:
-                landing, self._result.landing = self._result.landing, Landing()
+                before = self._result.landings
                 self._telling.rolled_back(trial.rollback)
-                self._result.landing = landing
+                self._result.landings = before  # what is drawn is a run: `_account` counts those
 
     async def _alive(self) -> None:
         if self._aborted():
@@ -228,7 +228,7 @@ class TrainingRun:
             self._telling.verdict(belief, Verdict("void", tuple(reasons)), self._assessors[belief.id].last)
 
     def _decide(self) -> None:
-        void = landing_faults(self._result.landing, self._experiment)
+        void = landing_faults(self._result.landings, self._experiment)
         if not self._result.rolled_back:
             void.append(_UNPROVEN)
         arming, shown = self._experiment.arming, self._experiment.shown_magnitude

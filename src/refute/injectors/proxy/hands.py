@@ -13,6 +13,7 @@ from refute.core.cohort import TravellingUnit
 from refute.core.context import UnitContext
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
+from refute.faults.preview import protocols_of
 from refute.faults.spec import seams
 from refute.injectors.driver import Aim
 from refute.injectors.ingress import Ingress
@@ -208,6 +209,8 @@ def _objections(arming: Arming) -> Iterator[str]:
         yield f"{fault.name} does not act on {'connections' if tcp else 'HTTP exchanges'}"
     if tcp and arming.cohort < 1:
         yield "a connection that is not HTTP carries no cohort: every unit would see the fault"
+    if component.endpoint.startswith("stdio:") and "mcp.stdio" not in protocols_of(fault):
+        yield f"{fault.name} does not act on MCP over stdio"
     if component.kind not in fault.kinds:
         yield f"{fault.name} does not apply to a component of kind {component.kind}"
     if not component.endpoint:

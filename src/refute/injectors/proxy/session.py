@@ -155,7 +155,7 @@ class Session:
                     armed.missed("requests were too large to be read")
                 return await self._pass(head, body, held.raw)
             ask: Ask = partial(self._ask, head, body, held, answers)
-            for armed in aimed:
+            for armed in reversed(aimed):  # the first to be armed is nearest to the caller
                 ask = partial(struck, armed, ask, held, self._leg)
             return await (await ask(None)).deliver(head, self.client)
         finally:

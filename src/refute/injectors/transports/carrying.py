@@ -65,8 +65,8 @@ class Adapter(Protocol):
 
 
 def carry_all(adapter: Adapter, aimed: tuple[Armed, ...], ask: Callable[[Any], Any], request: Any) -> Any:
-    """Carry out what several faults do to one exchange, around one another in the order of arming; where there is none, ask."""
-    for armed in aimed:
+    """Carry out what several faults do to one exchange, the first to be armed nearest to the caller; where there is none, ask."""
+    for armed in reversed(aimed):
         ask = partial(_carry, adapter, armed, ask)
     return ask(request)
 
@@ -81,7 +81,7 @@ async def carry_all_async(adapter: Adapter, aimed: tuple[Armed, ...], ask: Calla
         request: the library's.
         sleep: the event loop's.
     """
-    for armed in aimed:
+    for armed in reversed(aimed):
         ask = partial(_carry_async, adapter, armed, ask, sleep)
     return await ask(request)
 

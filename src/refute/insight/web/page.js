@@ -193,6 +193,7 @@ function tables(experiment) {
   return [
     one("What was counted", "effects of the fault, errors and cost", ["", "treatment", "control"], experiment.effects),
     one("Indicators during the injection", "with 95 % intervals", ["indicator", "treatment", "control"], measured),
+    experiment.blast.rows ? one("Blast radius", experiment.blast.note, ["", "predicted", "actual"], experiment.blast.rows) : null,
     one("User journeys", `${read}, and the value of answers lost`, ["journey", "treatment", "control", "lost"], journeys),
   ];
 }

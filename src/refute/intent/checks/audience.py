@@ -40,17 +40,20 @@ def _audience(subject: Subject, steps: Steps, audience: Audience, stated: BlastR
 
 
 def _whole(subject: Subject) -> Iterator[Problem]:
-    for steps, belief in subject.beliefs():
-        fault = subject.faults.get(belief.when.fault)
+    for steps, _belief, when in subject.faulted():
+        fault = subject.faults.get(when.fault)
         if fault is not None and fault.whole:
             what = f"`{fault.name}` strikes a component as a whole: it cannot spare what `only` and `except` keep out"
-            yield subject.problem("SCOPE-WHOLE", what, (*steps, "when", "fault"), fault.name, allowed="a fault of single calls")
+            yield subject.problem("SCOPE-WHOLE", what, (*steps, "fault"), fault.name, allowed="a fault of single calls")
 
 
 def _cases(subject: Subject) -> list[dict[str, Any]]:
-    """Return the cases that can be read; what is wrong with the others is told elsewhere."""
+    """Return the cases that can be read; what is wrong with the others is told elsewhere. Of live traffic nothing is known yet."""
+    path = subject.intent.workload.cases
+    if path is None:
+        return []
     try:
-        lines = subject.intent.workload.cases.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8").split("\n")
         cases = [json.loads(line) for line in lines if line.strip()]
     except (OSError, ValueError, RecursionError):
         return []

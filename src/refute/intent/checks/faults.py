@@ -8,11 +8,12 @@ from typing import Any
 from refute.core.errors import Problem
 from refute.core.system import Component
 from refute.faults.spec import Fault, Seam, seams
+from refute.intent.checks.combination import check_combination
 from refute.intent.checks.subject import Subject
 from refute.intent.checks.whole import check_whole
 from refute.intent.document import Steps, listed, shown
 from refute.intent.magnitudes import UnreadableError, magnitude_of, shown_magnitude
-from refute.intent.shape import BeliefShape
+from refute.intent.shape import BeliefShape, WhenShape
 from refute.intent.values import Tolerance
 from refute.system.graph import journeys_through, on_path, reachable
 
@@ -33,24 +34,34 @@ _HAS: dict[Seam, str] = {
 
 def check_faults(subject: Subject) -> Iterator[Problem]:
     """Yield a problem for each fault that cannot strike as the belief wants."""
-    for steps, belief in subject.beliefs():
-        fault = subject.faults.get(belief.when.fault)
-        target = subject.intent.system.components.get(belief.when.target)
+    for here, belief, when in subject.faulted():
+        fault = subject.faults.get(when.fault)
+        target = subject.intent.system.components.get(when.target)
         if fault is not None:
-            yield from _magnitude(subject, (*steps, "when", "magnitude"), fault, belief.when.magnitude)
-            yield from _tolerance(subject, steps, fault, belief)
+            yield from _magnitude(subject, (*here, "magnitude"), fault, when.magnitude)
         if target is not None:
-            yield from _limits(subject, steps, target)
-            yield from _path(subject, steps, belief, target)
+            yield from _limits(subject, here, target)
+            yield from _path(subject, here, belief, target)
         if fault is not None and target is not None:
-            yield from _kind(subject, steps, fault, target)
+            yield from _kind(subject, here, fault, target)
         if fault is not None:
-            yield from check_whole(subject, steps, fault, belief)
+            yield from check_whole(subject, here, fault, belief, when)
+    for steps, belief in subject.beliefs():
+        yield from _tolerance(subject, steps, belief)
+        yield from check_combination(subject, steps, belief)
 
 
-def _tolerance(subject: Subject, steps: Steps, fault: Fault, belief: BeliefShape) -> Iterator[Problem]:
+def _tolerance(subject: Subject, steps: Steps, belief: BeliefShape) -> Iterator[Problem]:
     """A threshold is sought over magnitudes: the fault must have some, and the belief must not fix one."""
     if not isinstance(belief.confidence, Tolerance):
+        return
+    if not isinstance(belief.when, WhenShape):
+        what = "a threshold is sought over the magnitudes of one fault, not of several at once"
+        allowed = "one fault under `when`, or `confidence: 80%` and a `magnitude` for each"
+        yield subject.problem("THRESHOLD-COMBINED", what, (*steps, "when"), f"{len(belief.when)} faults", allowed=allowed)
+        return
+    fault = subject.faults.get(belief.when.fault)
+    if fault is None:
         return
     if belief.when.magnitude is not None:
         what, allowed = "a belief about a threshold leaves the magnitude open", "`confidence: 80%`, or no `magnitude` under `when`"
@@ -79,16 +90,14 @@ def _magnitude(subject: Subject, here: Steps, fault: Fault, written: Any) -> Ite
         yield subject.problem("MAGNITUDE-RANGE", f"the magnitude of `{fault.name}` is out of range", here, seen, allowed=allowed)
 
 
-def _limits(subject: Subject, steps: Steps, target: Component) -> Iterator[Problem]:
+def _limits(subject: Subject, here: Steps, target: Component) -> Iterator[Problem]:
     if target.name in subject.intent.blast_radius.never:
         what = f"`{target.name}` is off limits: `blast_radius.never` names it"
-        yield subject.problem(
-            "TARGET-OFF-LIMITS", what, (*steps, "when", "target"), target.name, allowed="a component that is not named there"
-        )
+        yield subject.problem("TARGET-OFF-LIMITS", what, (*here, "target"), target.name, allowed="a component that is not named there")
 
 
-def _path(subject: Subject, steps: Steps, belief: BeliefShape, target: Component) -> Iterator[Problem]:
-    system, here = subject.intent.system, (*steps, "when", "target")
+def _path(subject: Subject, when: Steps, belief: BeliefShape, target: Component) -> Iterator[Problem]:
+    system, here = subject.intent.system, (*when, "target")
     named_anywhere = {journey.entry for journey in system.journeys.values()}.union(*(each.calls for each in system.components.values()))
     if not system.journeys or not named_anywhere <= system.components.keys():
         return  # the unknown name has been told; where it leads is unknown too
@@ -104,8 +113,8 @@ def _path(subject: Subject, steps: Steps, belief: BeliefShape, target: Component
         yield subject.problem("TARGET-PATH", what, here, target.name, allowed=allowed, suggestion=suggestion)
 
 
-def _kind(subject: Subject, steps: Steps, fault: Fault, target: Component) -> Iterator[Problem]:
-    here = (*steps, "when", "fault")
+def _kind(subject: Subject, when: Steps, fault: Fault, target: Component) -> Iterator[Problem]:
+    here = (*when, "fault")
     if target.kind not in fault.kinds:
         fitting = [name for name, other in subject.faults.items() if target.kind in other.kinds]
         what = f"`{fault.name}` does not apply to `{target.name}`, a component of kind {target.kind}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from refute.core.errors import Problem
 from refute.intent.cases import check_cases
@@ -13,9 +14,9 @@ from refute.intent.fingerprint import missing_path
 
 def check_files(subject: Subject) -> Iterator[Problem]:
     """Yield a problem for each file that is missing, and for each case that cannot be used."""
-    written = subject.shape.workload.cases
-    if written is not None:
-        yield from _cases(subject, written)
+    path, written = subject.intent.workload.cases, subject.shape.workload.cases
+    if path is not None and written is not None:
+        yield from _cases(subject, path, written)
     for steps, belief in subject.beliefs():
         for number, name in enumerate(belief.depends_on):
             if missing_path(subject.intent.folder, name):
@@ -25,8 +26,7 @@ def check_files(subject: Subject) -> Iterator[Problem]:
                 )
 
 
-def _cases(subject: Subject, written: str) -> Iterator[Problem]:
-    path = subject.intent.workload.cases
+def _cases(subject: Subject, path: Path, written: str) -> Iterator[Problem]:
     present, problems = check_cases(path, written, subject.intent.system.journeys)
     for problem in problems:
         yield problem if problem.where else replace(problem, where=subject.document.where(("workload", "cases")))

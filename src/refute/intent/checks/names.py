@@ -25,7 +25,7 @@ def check_names(document: Document, faults: Collection[str]) -> Iterator[Problem
     data = document.data
     beliefs = list(_items(data, "beliefs"))
     if document.whole:
-        faulted = ((_to(steps, "when", "fault"), _at(one, "when", "fault")) for steps, one in beliefs)
+        faulted = ((_to(steps, "fault"), _at(one, "fault")) for steps, one in _faults(beliefs))
         yield from _unknown(document, "FAULT-UNKNOWN", "fault", faults, faulted)
         yield from _unknown(document, "COMPONENT-UNKNOWN", "component", _names(data, "system", "components"), _called(data, beliefs))
         yield from _hosts(document)
@@ -50,8 +50,16 @@ def _called(data: Any, beliefs: list[tuple[Steps, Any]]) -> _Named:
     for radius in _radii(data):
         for key in ("never", ("only", "components"), ("except", "components")):
             yield from _items(data, *radius, *((key,) if isinstance(key, str) else key))
+    for steps, when in _faults(beliefs):
+        yield _to(steps, "target"), _at(when, "target")
+
+
+def _faults(beliefs: list[tuple[Steps, Any]]) -> _Named:
+    """Yield each fault of each belief, with the way to it."""
     for steps, belief in beliefs:
-        yield _to(steps, "when", "target"), _at(belief, "when", "target")
+        when, here = _at(belief, "when"), _to(steps, "when")
+        for number, one in enumerate(when if isinstance(when, list) else [when]):
+            yield (*here, number) if isinstance(when, list) else here, one
 
 
 def _hosts(document: Document) -> Iterator[Problem]:

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 from refute.core.errors import Problem, RefuteError
 from refute.core.hosts import may_load, widened
 from refute.core.intent import BlastRadius, Intent
+from refute.core.system import Hazard
 from refute.core.units import show_seconds, show_share
 from refute.faults.spec import Fault
-from refute.intent.build import NEVER_IN_PRODUCTION, PRODUCTION, same_bound
+from refute.intent.build import NEVER_IN_PRODUCTION, PRODUCTION, default_hazards, same_bound
 from refute.intent.checks.subject import Subject
 from refute.intent.document import Steps, listed
 from refute.intent.objectives import objective_at
@@ -34,24 +35,32 @@ def refused_in(intent: Intent, environment: str, faults: Mapping[str, Fault]) ->
 
     Args:
         intent: valid.
-        environment: name of a declared environment.
+        environment: name of a declared environment, "" where none is named: live traffic is then taken for production's.
         faults: the catalogue.
 
     Returns:
         A problem by belief id; beliefs that may be tested are left out.
     """
-    about = intent.environments[environment]
-    never = intent.blast_radius.never if about.blast_radius is None else about.blast_radius.never
+    about = intent.environments.get(environment)
+    where = f"`{environment}`" if environment else "live traffic"
+    allow = _allowed(intent, environment) if about is None else about.allow
+    never = intent.blast_radius.never if about is None or about.blast_radius is None else about.blast_radius.never
     refused: dict[str, Problem] = {}
     for belief in intent.beliefs.values():
-        hazard = faults[belief.when.fault].hazard
-        if hazard not in about.allow:
-            what = f"`{belief.when.fault}` is a hazard that `{environment}` does not allow"
-            refused[belief.id] = Problem("HAZARD-NOT-ALLOWED", what, belief.where, hazard, listed(sorted(about.allow)))
-        elif belief.when.target in never:
-            what = f"`{belief.when.target}` is off limits in `{environment}`"
-            refused[belief.id] = Problem("TARGET-OFF-LIMITS", what, belief.where, belief.when.target)
+        for part in belief.when.parts:
+            hazard = faults[part.fault].hazard
+            if hazard not in allow:
+                what = f"`{part.fault}` is a hazard that {where} does not allow"
+                refused.setdefault(belief.id, Problem("HAZARD-NOT-ALLOWED", what, belief.where, hazard, listed(sorted(allow))))
+            elif part.target in never:
+                what = f"`{part.target}` is off limits in {where}"
+                refused.setdefault(belief.id, Problem("TARGET-OFF-LIMITS", what, belief.where, part.target))
     return refused
+
+
+def _allowed(intent: Intent, environment: str) -> frozenset[Hazard]:
+    """Return the hazards allowed where no declared environment says it."""
+    return default_hazards("production" if intent.workload.observed else environment)
 
 
 def _hosts(subject: Subject) -> Iterator[Problem]:
@@ -181,9 +190,13 @@ def _loosened(subject: Subject, name: str, key: str, seen: str, allowed: str) ->
 
 def _hazards(subject: Subject) -> Iterator[Problem]:
     environments = subject.intent.environments
-    for steps, belief in subject.beliefs():
-        fault = subject.faults.get(belief.when.fault)
+    live = subject.intent.workload.observed and not environments
+    for steps, _belief, when in subject.faulted():
+        fault = subject.faults.get(when.fault)
+        if fault is not None and live and fault.hazard in NEVER_IN_PRODUCTION:
+            what = f"live traffic is observed, and a rollback does not undo what `{fault.name}` does to data"
+            yield subject.problem("HAZARD-PRODUCTION", what, (*steps, "fault"), fault.hazard, allowed="availability, wrong_answer")
         if fault is not None and environments and not any(fault.hazard in about.allow for about in environments.values()):
             what = f"no environment allows `{fault.name}`, whose hazard is {fault.hazard}"
             allowed = "; ".join(f"{name}: {listed(sorted(about.allow))}" for name, about in environments.items())
-            yield subject.problem("HAZARD-NOT-ALLOWED", what, (*steps, "when", "fault"), fault.hazard, allowed=allowed)
+            yield subject.problem("HAZARD-NOT-ALLOWED", what, (*steps, "fault"), fault.hazard, allowed=allowed)

@@ -11,7 +11,7 @@ from refute.core.errors import Problem
 from refute.core.intent import Intent
 from refute.faults.spec import Fault
 from refute.intent.document import Document, Steps
-from refute.intent.shape import BeliefShape, IntentShape
+from refute.intent.shape import BeliefShape, IntentShape, WhenShape
 
 Role = Literal["belief", "steady state", "stop condition"]
 
@@ -36,6 +36,13 @@ class Subject:
         """Yield each belief with the way to it."""
         for number, belief in enumerate(self.shape.beliefs):
             yield ("beliefs", number), belief
+
+    def faulted(self) -> Iterator[tuple[Steps, BeliefShape, WhenShape]]:
+        """Yield each fault of each belief with the way to it."""
+        for steps, belief in self.beliefs():
+            here: Steps = (*steps, "when")
+            for number, when in enumerate(belief.faults):
+                yield here if isinstance(belief.when, WhenShape) else (*here, number), belief, when
 
     def criteria(self) -> Iterator[tuple[Steps, Criterion, Role]]:
         """Yield each criterion with the way to it and what it is for."""

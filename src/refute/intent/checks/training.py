@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from refute.core.errors import Problem
 from refute.faults.spec import seams
 from refute.intent.checks.subject import Subject
-from refute.intent.document import listed
+from refute.intent.document import Steps, listed
+from refute.intent.shape import BlastRadiusShape
 
 _REACHED = frozenset({"training", "python", "exchange"})
 
@@ -45,11 +46,11 @@ def _elsewhere(subject: Subject) -> Iterator[Problem]:
             what = f"`{name}` is read from a training run, and the workload is none"
             allowed = "`ratio`, `score`, `cost` or `latency`; or `training` under `workload`"
             yield subject.problem("TRAINING-INDICATOR", what, ("indicators", name, key), allowed=allowed)
-    for steps, belief in subject.beliefs():
-        fault = subject.faults.get(belief.when.fault)
+    for steps, _belief, when in subject.faulted():
+        fault = subject.faults.get(when.fault)
         if fault is not None and seams(fault) == {"training"}:
             what = f"`{fault.name}` strikes inside a training run, and the workload is none"
-            yield subject.problem("TRAINING-FAULT", what, (*steps, "when", "fault"), fault.name, allowed="`training` under `workload`")
+            yield subject.problem("TRAINING-FAULT", what, (*steps, "fault"), fault.name, allowed="`training` under `workload`")
 
 
 def _indicators(subject: Subject) -> Iterator[Problem]:
@@ -61,28 +62,43 @@ def _indicators(subject: Subject) -> Iterator[Problem]:
 
 
 def _bounds(subject: Subject) -> Iterator[Problem]:
-    cohort = subject.shape.blast_radius.cohort
-    if cohort not in {None, 0.5}:
+    yield from _radius(subject, ("blast_radius",), subject.shape.blast_radius)
+    for name, about in subject.shape.environments.items():
+        if about.blast_radius is not None:
+            yield from _radius(subject, ("environments", name, "blast_radius"), about.blast_radius)
+    for steps, criterion, role in subject.criteria():
+        if role == "stop condition":
+            what = "there are no stop conditions on training runs: `seeds`, `timeout` and `blast_radius.duration` bound them"
+            yield subject.problem("TRAINING-STOP", what, steps, criterion.text, allowed="no `stop_when`")
+        elif role == "steady state":
+            what = "the steady state of a training is its runs without the fault: each pair has one"
+            yield subject.problem("TRAINING-STOP", what, steps, criterion.text, allowed="no `holds`")
+
+
+def _radius(subject: Subject, steps: Steps, stated: BlastRadiusShape) -> Iterator[Problem]:
+    if stated.cohort not in {None, 0.5}:
         what = "each training run with the fault has one run without it beside it"
-        yield subject.problem("TRAINING-PAIRS", what, ("blast_radius", "cohort"), f"{cohort:.0%}", allowed="no `cohort`, or 50%")
-    for number, stop in enumerate(subject.shape.stop_when):
-        what = "there are no stop conditions on training runs: `seeds`, `timeout` and `blast_radius.duration` bound them"
-        yield subject.problem("TRAINING-STOP", what, ("stop_when", number), stop.text, allowed="no `stop_when`")
-    for number, held in enumerate(subject.shape.steady_state.holds):
-        what = "the steady state of a training is its runs without the fault: each pair has one"
-        yield subject.problem("TRAINING-STOP", what, ("steady_state", "holds", number), held.text, allowed="no `holds`")
+        yield subject.problem("TRAINING-PAIRS", what, (*steps, "cohort"), f"{stated.cohort:.0%}", allowed="no `cohort`, or 50%")
+    for key, value in {"ramp": stated.ramp, "cohort_by": stated.cohort_by, "only": stated.only, "except": stated.except_}.items():
+        if value is not None:
+            what = f"`{key}` chooses among requests and users, and the units of a training are its seeds"
+            yield subject.problem("TRAINING-LOAD", what, (*steps, key), allowed=f"no `{key}`")
 
 
 def _beliefs(subject: Subject) -> Iterator[Problem]:
     for steps, belief in subject.beliefs():
-        fault = subject.faults.get(belief.when.fault)
         indicator = subject.intent.indicators.get(belief.then.indicator)
-        if fault is not None and not seams(fault) & _REACHED:
-            what = f"`{fault.name}` strikes what serves requests, not a training run"
-            yield subject.problem("TRAINING-FAULT", what, (*steps, "when", "fault"), fault.name, next="refute faults --kind trainer")
-        if fault is not None and "training" in seams(fault) and belief.when.share != 1.0:
-            what = f"`{fault.name}` strikes once in a run: it has no share"
-            yield subject.problem("TRAINING-SHARE", what, (*steps, "when", "share"), f"{belief.when.share:.0%}", allowed="no `share`")
         if indicator is not None and indicator.kind == "ratio" and belief.then.relative:
             what = f"`{indicator.name}` is yes or no in each run: it is held against a bound, not against a pair"
             yield subject.problem("TRAINING-PAIRS", what, (*steps, "then"), belief.then.text, allowed=f"{indicator.name} >= 90%")
+        if len(belief.faults) > 1:
+            what = "a training run takes one fault at a time"
+            yield subject.problem("TRAINING-FAULT", what, (*steps, "when"), f"{len(belief.faults)} faults", allowed="one belief a fault")
+    for steps, _belief, when in subject.faulted():
+        fault = subject.faults.get(when.fault)
+        if fault is not None and not seams(fault) & _REACHED:
+            what = f"`{fault.name}` strikes what serves requests, not a training run"
+            yield subject.problem("TRAINING-FAULT", what, (*steps, "fault"), fault.name, next="refute faults --kind trainer")
+        if fault is not None and "training" in seams(fault) and when.share != 1.0:
+            what = f"`{fault.name}` strikes once in a run: it has no share"
+            yield subject.problem("TRAINING-SHARE", what, (*steps, "share"), f"{when.share:.0%}", allowed="no `share`")
