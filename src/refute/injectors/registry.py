@@ -13,7 +13,7 @@ from refute.core.errors import refuse
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import Seam, seams
 
-_IN_PROCESS = {"callables": "callables", "http": "http", "proxy": "proxy"}
+_IN_PROCESS = {"callables": "callables", "http": "http", "proxy": "proxy", "training": "training.hand"}
 _ON_THE_HOST = {
     "signals": "host.signals",
     "prlimit": "host.prlimit",
@@ -28,7 +28,7 @@ _ON_THE_HOST = {
 }
 """Names, and the modules that hold them."""
 
-_SEAMS: dict[str, Seam] = {"callables": "python", "http": "exchange"}
+_SEAMS: dict[str, Seam] = {"callables": "python", "http": "exchange", "training": "training"}
 NOT_MINE = "not a fault for "
 """How the reason of an injector begins that has nothing to do with a fault at all."""
 
