@@ -47,6 +47,9 @@ class Place:
     exposed: bool = False
 
 
+_EXEC = "exec "
+
+
 @dataclass(frozen=True, slots=True)
 class Component:
     """One part of the system under test.
@@ -58,7 +61,7 @@ class Component:
         endpoint: base URL at which others reach it, or "".
         python: `module:function` that is called to reach it, or "".
         place: where it is found on this host.
-        via: name of the injector that stands on the way to it (`proxy`), or "" for whichever can reach it.
+        via: what stands on the way to it: `proxy`, or `exec NAME` for the program that calls it; "" for whatever can reach it.
         version: of what runs there, as stated; `env:NAME` where an environment variable holds it; "" where nobody states it.
     """
 
@@ -70,6 +73,11 @@ class Component:
     place: Place = Place()
     via: str = ""
     version: str = ""
+
+    @property
+    def program(self) -> str:
+        """The name of the program under `refute exec` in which its calls are broken, "" where there is none."""
+        return self.via.removeprefix(_EXEC) if self.via.startswith(_EXEC) else ""
 
     @property
     def port(self) -> int:

@@ -13,7 +13,7 @@ from refute.core.errors import refuse
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import Seam, seams
 
-_IN_PROCESS = {"callables": "callables", "http": "http", "proxy": "proxy"}
+_IN_PROCESS = {"callables": "callables", "http": "http", "proxy": "proxy", "training": "training.hand"}
 _ON_THE_HOST = {
     "signals": "host.signals",
     "prlimit": "host.prlimit",
@@ -28,7 +28,7 @@ _ON_THE_HOST = {
 }
 """Names, and the modules that hold them."""
 
-_SEAMS: dict[str, Seam] = {"callables": "python", "http": "exchange"}
+_SEAMS: dict[str, Seam] = {"callables": "python", "http": "exchange", "training": "training"}
 NOT_MINE = "not a fault for "
 """How the reason of an injector begins that has nothing to do with a fault at all."""
 
@@ -69,13 +69,15 @@ def struck_elsewhere(arming: Arming) -> bool:
 def choose(arming: Arming) -> Injector:
     """Return the first injector that can do it; for a component that is reached `via` one, that one or Python's own calls.
 
+    A component that is reached `via` a program under `refute exec` is broken by the hands that work within a process.
+
     Args:
         arming: what is to be done.
 
     Raises:
         RefuteError: none can (`INJECTOR-NONE`), with each one's reason.
     """
-    reasons, via = {}, arming.component.via
+    reasons, via = {}, "http" if arming.component.program else arming.component.via
     for name, injector in injectors().items():
         if via and name not in {via, "callables"}:
             continue

@@ -203,7 +203,7 @@ def landing(data: dict[str, Any]) -> str:
     stray = f"; {data['unattributed']} calls belonged to no unit and were left alone" if data.get("unattributed") else ""
     held = f"; {data['cut']} were still held when it was removed" if data.get("cut") else ""
     reason = f"; {clean(data['reason'])}" if data.get("reason") else ""
-    return f"{injected} of {eligible} eligible calls hit{share}, {beside}{held}{stray}{reason}"
+    return f"{injected} of {eligible} eligible {data.get('drawn', 'calls')} hit{share}, {beside}{held}{stray}{reason}"
 
 
 def _seen(data: dict[str, Any]) -> str:
@@ -242,6 +242,8 @@ def relative(then: str) -> bool:
 
 def allowed(data: dict[str, Any]) -> str:
     """Return how many units a verdict's criterion lets breach."""
+    if data.get("pairs") is not None:
+        return f"at most {percent(data['bound'])} of {'pairs' if ' worse by ' in data['then'] else 'runs'} may"
     if relative(data["then"]):
         return f"at most {data['bound'] * 100:.3g} points more than control allowed"
     return f"at most {percent(data['bound'])} allowed"

@@ -136,7 +136,7 @@ def struck_there(entry: Entry) -> bool:
 def _relayed(entry: Entry) -> bool:
     """Say whether a fault lives in a proxy of another host."""
     component = entry.handle.data.get("arming", {}).get("component", {})
-    return bool(component.get("via") and component.get("place", {}).get("guardian"))
+    return bool(component.get("via") == "proxy" and component.get("place", {}).get("guardian"))
 
 
 def removed_there(journal: Journal, entry: Entry) -> Recovered:
