@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, EXIT_USAGE, RefuteError
+from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, EXIT_USAGE, Problem, RefuteError
 from refute.injectors.door import clear, signs
 from refute.injectors.registry import injectors
 from refute.ledger import DEFAULT_PATH, Ledger
@@ -127,9 +127,13 @@ def _abilities() -> Iterator[Check]:
     """What this host permits of faults of processes, ports and disks."""
     from refute.injectors.host.abilities import abilities
 
-    for one in abilities():
-        name = f"{', '.join(one.faults)} by {one.mechanism}"
-        yield Check(name, None, f"missing: {one.lack.what}" if one.lack.what else one.means, one.lack.next)
+    found = abilities()
+    able = {fault: one.mechanism for one in found if not one.lack.what for fault in one.faults}
+    for one in found:
+        problem = Problem("HOST-LACKS", one.lack.what, next=one.lack.next)
+        instead = sorted({able[fault] for fault in one.faults if fault in able})
+        missing = f"missing [{problem.code}]: {problem.what}" + (f"; {', '.join(instead)} does it instead" if instead else "")
+        yield Check(f"{', '.join(one.faults)} by {one.mechanism}", None, missing if problem.what else one.means, problem.next)
 
 
 def _guarded_run(run: dict[str, Any]) -> str:
