@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from refute.core.deviation_codes import DEVIATION_CODES
 from refute.core.exec_codes import EXEC_CODES
 from refute.core.guardian_codes import GUARDIAN_CODES
 from refute.core.live_codes import LIVE_CODES
@@ -10,6 +11,7 @@ from refute.core.proxy_codes import PROXY_CODES
 
 CODES: dict[str, tuple[str, str, str]] = {
     **EXEC_CODES,
+    **DEVIATION_CODES,
     **GUARDIAN_CODES,
     **LIVE_CODES,
     **PLANNING_CODES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from refute.intent.combination_codes import CODES as COMBINATION
+from refute.intent.deviation_codes import CODES as DEVIATION
 from refute.intent.radius_codes import CODES as RADIUS
 
 CODES: dict[str, tuple[str, str, str]] = {
@@ -492,4 +493,5 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     **COMBINATION,
     **RADIUS,
+    **DEVIATION,
 }
