@@ -28,6 +28,8 @@ class Place:
         port: TCP port at which it listens, 0 where it is not stated.
         netns: named network namespace that it runs in, "" for the host's own.
         directory: absolute path of the directory that it writes to, or "".
+        authority: absolute path of the certificate of who signs its certificate, or "".
+        authority_key: absolute path of their key, or "".
         host: name of the host that all this is about, "" for this one.
         guardian: `tls://HOST:PORT` at which that host's guardian is reached, or "".
         exposed: whether its port is reached from other hosts, so that faults of it strike what arrives at any interface.
@@ -38,6 +40,8 @@ class Place:
     port: int = 0
     netns: str = ""
     directory: str = ""
+    authority: str = ""
+    authority_key: str = ""
     host: str = ""
     guardian: str = ""
     exposed: bool = False

@@ -6,24 +6,29 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from typing import Any
 
 from refute.core.arming import Arming, Injector
 from refute.core.errors import refuse
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import Seam, seams
 
-_IN_PROCESS = {"callables": "callables", "http": "http", "proxy": "proxy"}
+_IN_PROCESS = {"callables": "callables", "http": "http", "proxy": "proxy", "training": "training.hand"}
 _ON_THE_HOST = {
     "signals": "host.signals",
     "prlimit": "host.prlimit",
     "cgroup": "host.cgroup",
     "iptables": "host.iptables",
+    "netem": "host.netem",
     "nfqueue": "host.nfqueue",
     "ballast": "host.ballast",
+    "faketime": "host.faketime",
+    "lookups": "host.lookups",
+    "certificate": "host.certificate",
 }
 """Names, and the modules that hold them."""
 
-_SEAMS: dict[str, Seam] = {"callables": "python", "http": "exchange"}
+_SEAMS: dict[str, Seam] = {"callables": "python", "http": "exchange", "training": "training"}
 NOT_MINE = "not a fault for "
 """How the reason of an injector begins that has nothing to do with a fault at all."""
 
@@ -41,6 +46,11 @@ def in_process() -> dict[str, Injector]:
     The built-in ones need no package metadata, so that they work in a program whose own environment has Refute only on its path.
     """
     return {name: injector for name, injector in _loaded(_IN_PROCESS).items() if injector.rollback_kind == "expiring"}
+
+
+def on_the_host() -> dict[str, Any]:
+    """Return the built-in injectors for whole components, which can tell what the host permits (`HostInjector`)."""
+    return {name: injector for name, injector in injectors().items() if name in _ON_THE_HOST}
 
 
 def _loaded(built_in: Mapping[str, str]) -> dict[str, Injector]:

@@ -200,6 +200,17 @@ CriterionText = Annotated[
 ]
 
 
+def _pattern(value: Any) -> str:
+    try:
+        re.compile(value)
+    except (re.error, TypeError) as error:
+        raise mistake("PATTERN-SYNTAX", "is no regular expression", allowed=str(error)) from None
+    return str(value)
+
+
+Pattern = Annotated[str, PlainValidator(_pattern), WithJsonSchema({"type": "string", "minLength": 1, "examples": ["accuracy=([0-9.]+)"]})]
+
+
 def _windows(parse: Callable[[str], Any], code: str) -> PlainValidator:
     def validate(value: Any) -> tuple[Any, ...]:
         texts = value if isinstance(value, list) else [value]
