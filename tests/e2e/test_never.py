@@ -10,6 +10,7 @@ import pytest
 
 from refute.core.arming import Arming
 from refute.core.errors import RefuteError
+from refute.core.intent import off_limits
 from refute.core.lease import Lease
 from refute.core.process import identity_of, terminate
 from refute.core.system import Component, Place
@@ -17,6 +18,7 @@ from refute.core.zone import Zone
 from refute.experiment.design import Experiment
 from refute.experiment.doors import invite_proxies
 from refute.experiment.link import Link
+from refute.experiment.observed import ObservedSession
 from refute.experiment.run import Run
 from refute.injectors.host.signals import INJECTOR as SIGNALS
 from refute.injectors.proxy.hands import INJECTOR as PROXY
@@ -52,6 +54,12 @@ def test_a_worker_refuses_whatever_the_experiment_says(tiny, tmp_path, monkeypat
     assert result.exit_code == 3
     assert not [one for event in events if event.kind == "outcomes" for one in event.data["outcomes"] if one["hits"]]
     assert not Journal(tmp_path / "journal").live()
+
+
+def test_services_under_observation_are_told_what_is_off_limits(tiny):
+    intent = load(tiny.folder / "refute.yaml")
+    intent = replace(intent, blast_radius=replace(intent.blast_radius, never=frozenset({"llm"})))
+    assert ObservedSession(intent, lambda *_: None).link._zone == off_limits(intent) != Zone()
 
 
 def test_the_guardian_refuses(tmp_path):
