@@ -24,7 +24,7 @@ from refute.intent.magnitudes import shown_magnitude
 from refute.learning import Prices, Resilience, cost_if_wrong, expected_spend, score, value
 from refute.safety.gates import OneKindOfRollback, RollbackNeedsGuardian, refusals
 from refute.safety.summon import obstacle
-from refute.stats import Answerability, answerable
+from refute.stats import PAIRED_WEIGHT, Answerability, answerable
 
 _WORTHLESS_BITS = 0.02
 _USUAL_RATE = 0.05  # breach rate of a control that is well, where nobody has measured it
@@ -284,7 +284,9 @@ def _asked(standing: Standing, units: int, question: Question) -> _Asked:
 
 def planned_units(intent: Intent) -> int:
     """Return how many units an injection has at most, in both arms: what units and duration of the blast radius allow."""
-    radius = intent.blast_radius
+    radius, training = intent.blast_radius, intent.workload.training
+    if training is not None:
+        return min(radius.units, 2 * training.seeds)
     return min(radius.units, int(radius.duration_s * intent.workload.rate_per_s))
 
 
@@ -316,6 +318,8 @@ def _chances(intent: Intent, belief: Belief, asked: _Asked, treated: int) -> Ans
     if one.relative:
         treated, bound = round(treated * (1 - intent.blast_radius.cohort)), min(0.99, one.bound + _USUAL_RATE)
         return answerable(bound, intent.alpha, treated, confidence=asked.confidence)
+    if one.kind == "metric":
+        return answerable(one.bound, intent.alpha, treated, confidence=asked.confidence, weight=PAIRED_WEIGHT)
     return answerable(one.bound, intent.alpha, treated, confidence=asked.confidence)
 
 

@@ -10,16 +10,17 @@ from refute.core.arming import Draw
 from refute.core.audience import Audience
 from refute.core.criterion import Criterion
 from refute.core.system import Component, Hazard
+from refute.core.training import Training
 from refute.core.units import Money
 from refute.core.windows import Freeze, Window
 from refute.core.zone import Zone
 
 Stake = Literal["low", "medium", "high", "severe"]
-IndicatorKind = Literal["ratio", "latency", "score", "cost"]
+IndicatorKind = Literal["ratio", "latency", "score", "cost", "metric"]
 SERVICES = ", "
 """What stands between the names of observed services."""
 
-WorkloadKind = Literal["python", "http", "observe"]
+WorkloadKind = Literal["python", "http", "observe", "training"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,12 @@ class Indicator:
 
     Attributes:
         name: unique.
-        kind: `ratio` of good units (0 or 1), `latency` in seconds, `score` in [0, 1], `cost` in any unit.
-        python: `module:function` taking (case, answer); "" for latency.
+        kind: `ratio` of good units (0 or 1), `latency` in seconds, `score` in [0, 1], `cost` in any unit, `metric` of a training run.
+        python: `module:function` taking (case, answer); "" for latency and for what a training run tells of itself.
         price: of a cost, the money that one of its unit costs; 0 where it is not stated, and then it is not part of what is spent.
         currency: of the price, "" where none is stated.
+        source: of a training run: the metric that it reports, or one of `BuiltIn`; else "".
+        higher: of a metric: whether more of it is better.
     """
 
     name: str
@@ -75,6 +78,8 @@ class Indicator:
     python: str = ""
     price: float = 0.0
     currency: str = ""
+    source: str = ""
+    higher: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +87,25 @@ class Workload:
     """How units are made, or where they are seen.
 
     Attributes:
-        kind: `python` or `http`, which make units; `observe` sees those of live traffic.
-        target: `module:function` taking a case, the URL that cases are posted to, or the names of the services that are observed.
-        cases: path of a JSON Lines file; None where live traffic is observed.
+        kind: `python` or `http`, which make units; `observe` sees those of live traffic; `training` runs trainings.
+        target: `module:function` taking a case, the URL that cases are posted to, or the names of the services that are observed; of a
+            training, a function that takes a seed, or "" for a command.
+        cases: path of a JSON Lines file; None where live traffic is observed, or trainings run.
         rate_per_s: units started per second, whatever becomes of them (open loop); of live traffic, what is to be expected.
-        unit: `request` or `conversation`.
+        unit: `request`, `conversation` or `training run`.
         timeout_s: after it a unit counts as failed.
         setup: `module:function`, an async context manager around the whole run, or "".
+        training: where a unit is a training run: how it is started and read.
     """
 
     kind: WorkloadKind
     target: str
     cases: Path | None
     rate_per_s: float
-    unit: Literal["request", "conversation"] = "request"
+    unit: Literal["request", "conversation", "training run"] = "request"
     timeout_s: float = 30.0
     setup: str = ""
+    training: Training | None = None
 
     @property
     def observed(self) -> bool:

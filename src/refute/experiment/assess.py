@@ -122,17 +122,18 @@ class Verdict:
     reasons: tuple[str, ...] = ()
 
 
-def judge(look: Look, void: list[str], stopped_by: str) -> Verdict:
+def judge(look: Look, void: list[str], stopped_by: str, counts: str = "") -> Verdict:
     """Return the verdict. A decision that the data have reached stands, whatever ended the run.
 
     Args:
         look: the last evidence.
         void: what voids the run; empty where it is valid.
         stopped_by: stop condition that ended it, or "".
+        counts: the evidence in words; breaches among eligible units where it is left out.
     """
     if void:
         return Verdict("void", tuple(void))
-    counts = f"{look.treatment.breaches:g} breaches in {look.n} eligible units; at most {show_share(look.bound)} allowed"
+    counts = counts or f"{look.treatment.breaches:g} breaches in {look.n} eligible units; at most {show_share(look.bound)} allowed"
     if look.decision:
         return Verdict(look.decision, (counts, f"the run was ended by a stop condition: {stopped_by}") if stopped_by else (counts,))
     if look.log_refute >= look.threshold:

@@ -6,6 +6,8 @@ import functools
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
@@ -13,6 +15,7 @@ from refute.core.errors import refuse
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
 from refute.injectors._armed import Arguments, Armed, Begun, play, play_async
+from refute.injectors._awaited import awaits, forget, when_imported
 from refute.injectors._memory import identity_of_arguments
 from refute.injectors._targets import MISSING, Site, Target, UnresolvedError, resolve, sites_of
 from refute.wire.exchange import PythonCall
@@ -33,6 +36,8 @@ class CallablesInjector:
     def __init__(self) -> None:
         """Arm nothing yet."""
         self._armed: dict[str, Armed] = {}
+        self._awaited: dict[str, Callable[[], None]] = {}
+        self._missed: dict[str, str] = {}
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""; imports nothing, as the planner's process is not the program's."""
@@ -65,11 +70,34 @@ class CallablesInjector:
             raise refuse("CALLABLES-REFUSED", reason, where=arming.component.name)
         if handle.id in self._armed:
             raise refuse("CALLABLES-TWICE", "this handle has been applied before; prepare a new one", seen=handle.id)
+        armed = Armed(arming, catalogue()[arming.fault], lease)
+        module = arming.component.python.partition(":")[0]
+        if awaits(module):
+            self._armed[handle.id] = armed
+            self._awaited[handle.id] = partial(self._imported, handle.id)
+            when_imported(module, self._awaited[handle.id])
+            return
         try:
-            target = resolve(arming.component.python)
+            self._put(armed)
         except UnresolvedError as error:
             raise refuse("CALLABLES-REFUSED", str(error), where=arming.component.name) from None
-        armed = Armed(arming, catalogue()[arming.fault], lease)
+        self._armed[handle.id] = armed
+
+    def _imported(self, handle: str) -> None:
+        """Wrap a function whose module the program has just imported."""
+        del self._awaited[handle]
+        try:
+            self._put(self._armed[handle])
+        except UnresolvedError as error:
+            self._missed[handle] = str(error)
+
+    def _put(self, armed: Armed) -> None:
+        """Wrap the function.
+
+        Raises:
+            UnresolvedError: it is not there.
+        """
+        target = resolve(armed.arming.component.python)
         with _LOCK:
             patch = next((known for known in _PATCHES if known.covers(target)), None)
             if patch is None:
@@ -77,12 +105,14 @@ class CallablesInjector:
                 patch.put()
                 _PATCHES.append(patch)
             patch.armed = (*patch.armed, armed)
-            self._armed[handle.id] = armed
 
     def landed(self, handle: Handle) -> Landing:
         """Return what has been delivered so far, after the rollback too."""
         armed = self._armed.get(handle.id)
-        return armed.landing() if armed is not None else Landing(reason="never applied in this process")
+        if armed is None:
+            return Landing(reason="never applied in this process")
+        missed = self._missed.get(handle.id, "")
+        return replace(armed.landing(), reason=missed) if missed else armed.landing()
 
     def rollback(self, handle: Handle) -> None:
         """End the fault, and unwrap the function once no other fault is armed on it."""
@@ -90,6 +120,9 @@ class CallablesInjector:
         if armed is None:
             return
         armed.off()
+        if handle.id in self._awaited:
+            forget(armed.arming.component.python.partition(":")[0], self._awaited.pop(handle.id))
+            self._missed[handle.id] = f"{armed.arming.component.python.partition(':')[0]} was not imported while armed"
         with _LOCK:
             for patch in [known for known in _PATCHES if armed in known.armed]:
                 patch.armed = tuple(other for other in patch.armed if other is not armed)
@@ -101,6 +134,10 @@ class CallablesInjector:
         """Say whether nothing in this process is struck, held or wrapped for this handle any more."""
         armed = self._armed.get(handle.id)
         if armed is None:
+            return True
+        if handle.id in self._awaited:
+            return False
+        if handle.id in self._missed:
             return True
         with _LOCK:
             if armed.holding or any(armed in patch.armed for patch in _PATCHES):

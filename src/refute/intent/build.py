@@ -27,6 +27,7 @@ from refute.core.intent import (
     Workload,
 )
 from refute.core.system import HAZARDS, Component, Hazard, Place
+from refute.core.training import RATIOS, Training
 from refute.intent import shape as shapes
 from refute.intent.document import Document
 from refute.intent.magnitudes import UnreadableError, magnitude_of
@@ -50,13 +51,14 @@ def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict
         units: unit of the magnitude by fault, for those that have one.
         digest: SHA-256 of the files' content.
     """
-    radius = _blast_radius(shape.blast_radius, BlastRadius(), path.parent, frozenset(shape.system.components))
+    workload = _workload(shape.workload, path.parent)
+    radius = _blast_radius(shape.blast_radius, _default_radius(workload), path.parent, frozenset(shape.system.components))
     owner = shape.system.owner or ""
     beliefs = [_belief(about, document.where(("beliefs", number)), owner, units) for number, about in enumerate(shape.beliefs)]
     return Intent(
         path=path,
         system=_system(shape, path.parent),
-        workload=_workload(shape.workload, path.parent),
+        workload=workload,
         indicators={name: _indicator(name, about) for name, about in shape.indicators.items()},
         beliefs={belief.id: belief for belief in beliefs},
         steady_window_s=shape.steady_state.window,
@@ -104,12 +106,17 @@ def _place(about: shapes.ComponentShape, hosts: dict[str, shapes.HostShape], fol
         port=about.port or 0,
         netns=about.netns or "",
         directory=str(folder / about.directory) if about.directory else "",
+        authority=str(folder / about.authority.certificate) if about.authority is not None else "",
+        authority_key=str(folder / about.authority.key) if about.authority is not None else "",
         host=(about.host or "") if host is not None else "",
         guardian=host.guardian if host is not None else "",
     )
 
 
 def _workload(about: shapes.WorkloadShape, folder: Path) -> Workload:
+    if about.training is not None:
+        return _training(about.training, about.timeout)
+    assert about.rate is not None
     return Workload(
         kind="observe" if about.observe else "python" if about.python else "http",
         target=about.python or about.http or SERVICES.join(about.observe or ()),
@@ -120,7 +127,32 @@ def _workload(about: shapes.WorkloadShape, folder: Path) -> Workload:
     )
 
 
+def _training(about: shapes.TrainingShape, timeout_s: float) -> Workload:
+    training = Training(
+        command=tuple(about.command or ()),
+        seeds=about.seeds,
+        restarts=about.restarts,
+        metrics=dict(about.metrics),
+        progress=about.progress or "",
+        alarm=about.alarm or "",
+        files=tuple(about.files),
+    )
+    return Workload("training", about.python or "", None, 1.0 / timeout_s, "training run", timeout_s, training=training)
+
+
+def _default_radius(workload: Workload) -> BlastRadius:
+    """Return the bounds of a file that states none: of a training, all its pairs, and their time at most."""
+    if workload.training is None:
+        return BlastRadius()
+    units = 2 * workload.training.seeds
+    return BlastRadius(units=units, duration_s=(units + 2) * workload.timeout_s)
+
+
 def _indicator(name: str, about: shapes.IndicatorShape) -> Indicator:
+    if about.training is not None:
+        return Indicator(name, "ratio" if about.training in RATIOS else "metric", source=about.training, higher=False)
+    if about.metric is not None:
+        return Indicator(name, "metric", source=about.metric, higher=about.better != "low")
     kind = next(kind for kind in _KINDS if getattr(about, kind) is not None)
     python = "" if kind == "latency" else str(getattr(about, kind))
     return Indicator(name, kind, python) if about.price is None else Indicator(name, kind, python, about.price.amount, about.price.currency)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from refute.intent.combination_codes import CODES as COMBINATION
 from refute.intent.radius_codes import CODES as RADIUS
+from refute.intent.training_codes import TRAINING_CODES
 
 CODES: dict[str, tuple[str, str, str]] = {
     "FILE-MISSING": (
@@ -492,4 +493,5 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     **COMBINATION,
     **RADIUS,
+    **TRAINING_CODES,
 }

@@ -44,6 +44,8 @@ def _references(shape: IntentShape) -> list[tuple[Steps, str]]:
         (("system", "components", name, "python"), about.python) for name, about in shape.system.components.items()
     ]
     found += [(("workload", "python"), shape.workload.python), (("workload", "setup"), shape.workload.setup)]
+    if shape.workload.training is not None:
+        found.append((("workload", "training", "python"), shape.workload.training.python))
     for name, about in shape.indicators.items():
         found += [(("indicators", name, kind), getattr(about, kind)) for kind in ("ratio", "score", "cost")]
     return [(steps, reference) for steps, reference in found if reference is not None]

@@ -9,6 +9,7 @@ import threading
 from refute.core.context import UnitContext
 from refute.core.link import Message
 from refute.core.system import Component
+from refute.injectors._awaited import at_the_start
 from refute.injectors.agent import Agent, connect
 from refute.injectors.boot.watch import Exceptions
 from refute.injectors.registry import in_process
@@ -31,6 +32,7 @@ def join() -> None:
 
     With `REFUTE_ALONE` set, all calls of the process belong to one unit in treatment.
     """
+    at_the_start()
     _Here.agent = _joined()
     if _Here.agent is not None:
         os.register_at_fork(before=_wait_for_pause, after_in_parent=_go_on, after_in_child=_join_after_fork)

@@ -12,6 +12,7 @@ from refute.intent.checks.files import check_files
 from refute.intent.checks.journeys import check_journeys
 from refute.intent.checks.safety import check_safety
 from refute.intent.checks.subject import Subject
+from refute.intent.checks.training import check_training
 
 CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     check_journeys,
@@ -20,6 +21,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     check_safety,
     check_audience,
     check_files,
+    check_training,
 )
 
 

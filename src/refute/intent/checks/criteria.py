@@ -16,12 +16,14 @@ _ABSOLUTE: dict[IndicatorKind, tuple[ValueKind, ...]] = {
     "latency": ("seconds",),
     "score": ("number", "share"),
     "cost": ("number", "money"),
+    "metric": ("number", "share", "seconds"),
 }
 _RELATIVE: dict[IndicatorKind, tuple[ValueKind, ...]] = {
     "ratio": ("points",),
     "latency": ("seconds",),
     "score": ("points", "number"),
     "cost": ("number", "money"),
+    "metric": ("points", "number", "seconds"),
 }
 _WRITTEN: dict[ValueKind, str] = {
     "share": "a percentage: 95%",
@@ -76,14 +78,32 @@ def _fit(subject: Subject, steps: Steps, criterion: Criterion, indicator: Indica
         if criterion.relation in {">=", "<"}:
             what = f"`{name}` is better when it is low, but the criterion asks for more of it"
             yield subject.problem("CRITERION-RELATION", what, steps, text, allowed="<=, worse by <=; in a stop condition > or worse by >")
+    elif indicator.kind == "metric":
+        yield from _metric(subject, steps, criterion, indicator)
     elif criterion.quantile is not None:
         what = f"`{name}` is a {indicator.kind}: its units have no quantile worth a bound"
         repaired = text.replace(f" {criterion.statistic}", "", 1) if criterion.kind in kinds else ""
         yield subject.problem("CRITERION-STATISTIC", what, steps, text, allowed="no quantile", suggestion=repaired)
 
 
+def _metric(subject: Subject, steps: Steps, criterion: Criterion, indicator: Indicator) -> Iterator[Problem]:
+    """A verdict on a metric counts the runs, or the pairs, beyond a value: of a quantile, not of a mean."""
+    name, text = indicator.name, criterion.text
+    if criterion.statistic == "mean":
+        what = f"`{name}` has no bound that its mean could prove from a few runs"
+        repaired = text.replace(" mean", "", 1)
+        yield subject.problem(
+            "CRITERION-STATISTIC", what, steps, text, allowed="the median (nothing stated), or a quantile", suggestion=repaired
+        )
+    if criterion.higher_is_better not in {None, indicator.higher}:
+        what = f"`{name}` is better when it is {'high' if indicator.higher else 'low'}, but the criterion bounds it on the other side"
+        yield subject.problem("CRITERION-RELATION", what, steps, text, allowed=f"{'>=' if indicator.higher else '<='} or worse by <=")
+
+
 def _bounds(subject: Subject, steps: Steps, criterion: Criterion, indicator: Indicator) -> Iterator[Problem]:
     value, relation, text = criterion.value, criterion.relation, criterion.text
+    if indicator.kind == "metric":
+        return
     top = 1.0 if indicator.kind in {"ratio", "score"} else float("inf")
     if value < 0 or value > top:
         limit = "0 to 1" if top == 1.0 else "0 or more"

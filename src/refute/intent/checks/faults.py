@@ -20,6 +20,7 @@ from refute.system.graph import journeys_through, on_path, reachable
 
 _REACHED_BY: dict[Seam, str] = {
     "exchange": "endpoint", "python": "python", "connection": "via", "process": "process", "port": "port", "directory": "directory",
+    "training": "kind",
 }  # fmt: skip
 _HAS: dict[Seam, str] = {
     "exchange": "an `endpoint`",
@@ -28,6 +29,7 @@ _HAS: dict[Seam, str] = {
     "process": "a `process`, or a port on loopback",
     "port": "a `port`, or an `endpoint` on loopback",
     "directory": "a `directory`",
+    "training": "the kind `trainer`",
 }
 
 
@@ -147,6 +149,7 @@ def _reached(target: Component) -> set[Seam]:
         "process": port or bool(place.pidfile or place.match),
         "port": port,
         "directory": bool(place.directory),
+        "training": target.kind == "trainer",
     }
     return {seam for seam, given in said.items() if given}
 
