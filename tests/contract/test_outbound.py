@@ -76,7 +76,7 @@ async def arrived(client, provider, **headers):
 @pytest.mark.parametrize("stated", [True, False], ids=["endpoint", "by protocol"])
 async def test_a_provider_gets_what_else_travels_and_no_cohort(provider, joined, client, stated):
     assert await arrived(client, provider, baggage=f"{UNIT},tenant=blue") == f"{UNIT},tenant=blue"
-    joined([Component("llm", "llm", endpoint=provider.url + "/v1" if stated else "")])
+    joined([Component("llm", "llm", endpoint=provider.url + "/v1" if stated else "").to_json()])
     assert await arrived(client, provider, baggage=f"{UNIT},tenant=blue") == "tenant=blue"
     assert await arrived(client, provider, Baggage=UNIT) is None
     assert await arrived(client, provider) is None
@@ -86,16 +86,17 @@ async def test_a_provider_gets_what_else_travels_and_no_cohort(provider, joined,
 
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_services_of_ones_own_get_the_cohort(provider, joined, client):
-    joined([Component("llm", "llm", endpoint="https://api.example.org/v1")])
+    joined([Component("llm", "llm", endpoint="https://api.example.org/v1").to_json()])
     assert await arrived(client, provider, baggage=UNIT) == UNIT
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_faults_come_and_go_above_it(provider, joined, client):
     llm = Component("llm", "llm", endpoint=provider.url + "/v1")
-    joined([llm])
+    joined([llm.to_json()])
     handle = INJECTOR.prepare(Arming(llm, "llm.rate_limit", share=1e-9))
     INJECTOR.apply(handle, Lease(30))
+    assert hooks_installed() == 6, "of each library, two of httpx and httpx2"
     assert await arrived(client, provider, baggage=UNIT) is None
     INJECTOR.rollback(handle)
     assert INJECTOR.verify(handle)
@@ -113,7 +114,7 @@ from refute.core.system import Component
 from refute.injectors.http import INJECTOR
 from refute.injectors.transports.outbound import OUTBOUND
 llm = Component("llm", "llm", endpoint="{provider.url}/v1")
-OUTBOUND.keep_from([llm])
+OUTBOUND.keep_from([llm.to_json()])
 INJECTOR.apply(INJECTOR.prepare(Arming(llm, "llm.rate_limit", share=1e-9)), Lease(30))
 import sys
 assert "httpx" not in sys.modules

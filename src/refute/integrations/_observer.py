@@ -13,7 +13,6 @@ from refute.core.context import UnitContext
 from refute.core.errors import Problem, RefuteError
 from refute.core.intent import Indicator
 from refute.core.link import ADDRESS_VARIABLE, TOKEN_VARIABLE, Message
-from refute.core.system import Component
 from refute.injectors.agent import Agent, connect
 from refute.injectors.door import Door
 from refute.injectors.ingress import Ingress
@@ -83,7 +82,7 @@ class Joined:
         self._ingress.close()
 
     def _go(self, message: Message) -> Message:
-        OUTBOUND.keep_from(map(Component.from_json, message.get("providers", ())))
+        OUTBOUND.keep_from(message.get("providers", ()))
         return {}
 
     def _ready(self, message: Message) -> Message:

@@ -8,7 +8,6 @@ import threading
 
 from refute.core.context import UnitContext
 from refute.core.link import Message
-from refute.core.system import Component
 from refute.injectors._awaited import at_the_start
 from refute.injectors.agent import Agent, connect
 from refute.injectors.boot.watch import Exceptions
@@ -70,7 +69,7 @@ def _joined() -> Agent | None:
     armed = threading.Event()
 
     def go(message: Message) -> Message:
-        OUTBOUND.keep_from(map(Component.from_json, message.get("providers", ())))
+        OUTBOUND.keep_from(message.get("providers", ()))
         armed.set()
         return {}
 

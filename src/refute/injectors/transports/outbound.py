@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Iterable, MutableMapping
+from functools import wraps
 from types import ModuleType
 from typing import Any
 
@@ -34,14 +35,15 @@ class Outbound:
             ]
         )
 
-    def keep_from(self, components: Iterable[Component]) -> None:
+    def keep_from(self, components: Iterable[dict[str, Any]]) -> None:
         """Begin, before anything is armed.
 
         Args:
-            components: the providers; one without an endpoint is known by the protocol that is spoken.
+            components: the providers, as JSON; one without an endpoint is known by the protocol that is spoken.
         """
+        stated = map(Component.from_json, components)
         with self._lock:
-            self._providers = tuple((Target(one), bool(one.endpoint)) for one in components)
+            self._providers = tuple((Target(one), bool(one.endpoint)) for one in stated)
             if self._providers:
                 self._hooks.install()
 
@@ -54,6 +56,7 @@ class Outbound:
     def _httpx(self, _library: ModuleType, original: Any) -> Any:
         """Return what stands in for a transport's method; an awaitable is passed on."""
 
+        @wraps(original)  # whoever hooks it next asks for its signature
         def handle(transport: Any, request: Any) -> Any:
             self._strip(request, request.headers)
             return original(transport, request)
@@ -68,6 +71,7 @@ class Outbound:
             self._strip(request, request.headers)
             return await handler(request)
 
+        @wraps(original)  # whoever hooks it next asks for its signature
         def _request(session: Any, method: str, url: Any, **options: Any) -> Any:
             outer = options.get("middlewares")
             outer = session._middlewares if outer is None else outer  # noqa: SLF001 - as the original does
@@ -79,16 +83,17 @@ class Outbound:
         parameters = inspect.signature(original).parameters
         if not parameters.keys() >= NEEDED:
             return None
-        names = tuple(parameters)[3:]
+        names = tuple(parameters)[4:]
 
-        def _make_request(pool: Any, conn: Any, method: str, *positional: Any, **options: Any) -> Any:
+        @wraps(original)  # whoever hooks it next asks for its signature
+        def _make_request(pool: Any, conn: Any, method: str, url: str, *positional: Any, **options: Any) -> Any:
             options.update(zip(names, positional, strict=False))
             sent = options.get("headers") or {}
             name = next((key for key in sent if str(key).lower() == HEADER), None)
             if name is not None:
                 options["headers"] = kept = sent.copy()
-                self._strip(Attempted(pool, conn, method, options), kept, name)
-            return original(pool, conn, method, **options)
+                self._strip(Attempted(pool, conn, method.upper(), url, options), kept, name)
+            return original(pool, conn, method, url, **options)
 
         return _make_request
 
