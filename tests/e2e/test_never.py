@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +32,7 @@ from refute.safety.guard import Guard
 from refute.safety.journal import Journal
 from servers.calling import called
 from servers.proxying import proxy_process
+from support.hosts import until
 
 
 def bypassed(tiny, tmp_path, **component):
@@ -63,9 +68,6 @@ def test_services_under_observation_are_told_what_is_off_limits(tiny):
 
 
 def test_the_guardian_refuses(tmp_path):
-    import subprocess
-    import sys
-
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     (tmp_path / "pid").write_text(str(sleeper.pid))
     target = Component("target", "service", place=Place(pidfile=str(tmp_path / "pid")))
@@ -88,6 +90,46 @@ def test_the_guardian_refuses(tmp_path):
     finally:
         terminate(identity_of(sleeper.pid))
         sleeper.wait()
+
+
+@pytest.mark.parametrize("stated", ["port", "match"])
+def test_the_guardian_knows_a_process_however_it_is_stated(tmp_path, stated):
+    """The target is stated by its pidfile, what is off limits by its port or its command line: they are one."""
+    port, spare = free_port(), free_port()
+    script = f"import socket, time; kept = socket.create_server(('127.0.0.1', {port})); time.sleep(60)"
+    server = subprocess.Popen([sys.executable, "-c", script])
+    (tmp_path / "pid").write_text(str(server.pid))
+    until(lambda: listens(port), 5)
+    handle = SIGNALS.prepare(Arming(Component("target", "service", place=Place(pidfile=str(tmp_path / "pid"))), "process.pause"))
+    journal = Journal(tmp_path / "journal")
+    own = Place(match=script) if stated == "match" else Place(port=port)
+    ledger, other = Component("ledger", "datastore", place=own), Component("other", "datastore", place=Place(port=spare))
+
+    async def asked(zone):
+        async with Guard(journal, Post(tmp_path / "guardian"), zone) as guard:
+            await guard.arm([handle], "e", 3.0)
+            await guard.disarm([handle])
+
+    try:
+        with pytest.raises(RefuteError) as caught:
+            asyncio.run(asked(Zone((ledger,))))
+        assert (caught.value.problems[0].code, journal.live()) == ("BLAST-NEVER", [])
+        assert Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T"
+        asyncio.run(asked(Zone((other,))))
+    finally:
+        terminate(identity_of(server.pid))
+        server.wait()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def listens(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+        return True
+    return False
 
 
 async def test_a_proxy_refuses(provider):
