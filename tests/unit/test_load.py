@@ -159,7 +159,7 @@ def test_a_unit_whose_cost_is_not_known_is_spent_like_the_dearest():
     done = {-1}
 
     async def answer(case):
-        while case["number"] - 1 not in done:  # one after the other, so that the dearest by then is known
+        while case["number"] - 1 not in done:  # noqa: ASYNC110 - one after the other, so that the dearest by then is known
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.02)
         if case["number"] == 4:
