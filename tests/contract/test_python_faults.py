@@ -35,11 +35,12 @@ VECTORS = [[0.1, 0.2, 0.3, 0.4], [0.5, -0.6, 0.7, 0.8]]
 VERDICT = {"flagged": True, "safe": False, "action": "block", "score": 0.93}
 CLEARED = {"flagged": False, "safe": True, "action": "allow", "score": 0.02}
 SAID = {"answer": "I think it left on Monday.", "confidence": 0.4}
+DATA = ([[float(row), float(row % 3), 1.5 * row] for row in range(40)], [row % 4 for row in range(40)])
 FEATURES = {"age": 41, "income": 52_000.0, "city": "Porto", "orders": 7, "vip": True}
 
 RESULTS = {
     "tool": ORDER, "retriever": DOCUMENTS, "embedder": VECTORS, "vector_store": DOCUMENTS,
-    "memory": ["likes tea", "lives in Porto"], "cache": "an entry", "agent": SAID, "guardrail": VERDICT, "feature": FEATURES,
+    "memory": ["likes tea", "lives in Porto"], "cache": "an entry", "data": DATA, "agent": SAID, "guardrail": VERDICT, "feature": FEATURES,
     "serving": {"predictions": [1, 2, 3], "model_version": "7"},
     "budget": ORDER, "credential": ORDER, "fallback": ORDER,
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from refute.faults.belief import example_belief, example_target
+from refute.faults.belief import example_belief, example_target, in_training
 from refute.faults.catalogue import catalogue
 from refute.faults.preview import preview, protocols_of, shown
 from refute.faults.spec import seams
@@ -80,6 +80,10 @@ indicators: {{answered: {{ratio: "app.checks:answered"}}}}
 """)
     if target.name == "service":
         written["system"]["components"]["assistant"]["kind"] = "agent"
+    if in_training(fault):
+        written["system"]["components"][target.name] = {"kind": target.kind} | ({"python": target.python} if target.python else {})
+        written["workload"] = {"training": {"python": "train:run"}}
+        written["indicators"] = {"accuracy": {"metric": "accuracy"}, "finished": {"training": "finished"}}
     belief = yaml.safe_load(example_belief(fault))
     intent = loads({**written, "beliefs": belief}, tmp_path, resolve=False)
     assert next(iter(intent.beliefs.values())).when.fault == fault.name

@@ -19,7 +19,8 @@ from refute.campaign.summing import codes_of, sum_up
 from refute.campaign.telling import COUNTED, Told, made_sure, shown
 from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, Problem, RefuteError, refuse, worst_exit
 from refute.core.intent import Belief, Intent
-from refute.experiment.run import Result, Run
+from refute.experiment.kinds import run_of
+from refute.experiment.run import Result
 from refute.ledger import Ledger
 from refute.safety.abort import abort_marker, abort_requested
 from refute.safety.journal import Journal
@@ -77,8 +78,10 @@ class Campaign:
     def plan(self, question: Question | None = None) -> Plan:
         """Rank what could be run now; the environment is the campaign's, and so is the seed where none is asked for."""
         sick = {result.experiment.arming.component.name: result.sick for result in self.results if result.sick}
-        budget = spent(self.intent, self.record.kept("blast"), self.environment)
-        asked = replace(question or Question(), environment=self.environment, degraded=sick, spent=budget)
+        blasts = list(self.record.kept("blast"))
+        budget = spent(self.intent, blasts, self.environment)
+        here = [one for one in blasts if one.get("environment", "") == self.environment]
+        asked = replace(question or Question(), environment=self.environment, degraded=sick, spent=budget, blasts=here)
         if asked.seed is None:
             asked = replace(asked, seed=self.seed + len(self.results))
         plan = ask(self.intent, self.standings(), asked)
@@ -228,7 +231,7 @@ class Campaign:
             self.told.experiment(experiment, proposal, gates, rerun_of=rerun_of, marks=marks, **about)
             self.told.forecast(experiment, proposal, now)
             log = self.ledger.path.parent / "worker.log"
-            result = await Run(experiment, self.record.take, self.journal, log, lambda: abort_requested(marker)).run()
+            result = await run_of(experiment, self.record.take, self.journal, log, lambda: abort_requested(marker)).run()
         self.results.append(result)
         tell_blast(self.record, self.intent, result, proposal, self.environment)
         for belief in experiment.beliefs:

@@ -128,6 +128,8 @@ def draw_of(intent: Intent, seed: int) -> str:
     Raises:
         RefuteError: the cases cannot be read any more (`FILE-UNREADABLE`).
     """
+    if intent.workload.training is not None:
+        return "the seeds"  # which are the same in every run: repeats count once
     if intent.workload.cases is None:
         return secrets.token_hex(8)  # live traffic never comes twice
     journeys = {name: journey.share for name, journey in intent.system.journeys.items()}

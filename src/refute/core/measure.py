@@ -22,12 +22,13 @@ class Measure:
     """A criterion made ready to read outcomes.
 
     A failed or timed-out unit is a breach of everything. A ratio's unit is good where its value is 1; a score counts by what it
-    lacks; a latency and a cost are good where they are within the limit.
+    lacks, a deviation by what it is; a latency and a cost are good where they are within the limit.
 
     Attributes:
         criterion: as stated.
         kind: of its indicator.
-        bound: allowed breach rate in (0, 1), or mean badness of a score; for `worse by` on a ratio or a score the allowed difference.
+        bound: allowed breach rate in (0, 1), or mean badness of a score; for `worse by` on a ratio or a score the allowed difference. Of a
+            training metric: the share of runs, or for `worse by` of pairs, that may be beyond the value.
         limit: of a latency (seconds) or a cost (in its indicator's own unit): largest value of a good unit. None where it is
             relative and the baseline is not known yet.
         difference: of a relative latency or cost, what is allowed above the baseline's quantile, in the same unit.
@@ -47,7 +48,7 @@ class Measure:
     @property
     def relative(self) -> bool:
         """Whether treatment is compared with control unit by unit."""
-        return self.criterion.relative and not self.by_quantile
+        return self.criterion.relative and not self.by_quantile and self.kind != "metric"
 
     def covers(self, journey: str) -> bool:
         """Say whether units of a journey count."""
@@ -66,7 +67,7 @@ class Measure:
             return None
         if self.by_quantile:
             return float(value > self._limit())
-        bad_if_high = self.criterion.higher_is_better is False
+        bad_if_high = self.criterion.higher_is_better is False or self.kind == "deviation"
         clipped = min(1.0, max(0.0, value))
         return clipped if bad_if_high else 1.0 - clipped
 
@@ -118,6 +119,9 @@ def measure(criterion: Criterion, indicators: dict[str, Indicator]) -> Measure:
         allowed = criterion.value / indicator.price if criterion.kind == "money" and indicator.price else criterion.value
         bound = round(1.0 - quantile, 12)  # 1 - 0.95 is the 5 % that was meant
         return Measure(criterion, kind, bound, None if criterion.relative else allowed, allowed if criterion.relative else 0.0)
+    if kind == "metric":
+        quantile = criterion.quantile if criterion.quantile is not None else 0.5
+        return Measure(criterion, kind, round(quantile if criterion.higher_is_better else 1.0 - quantile, 12))
     if criterion.relative or criterion.higher_is_better is False:
         return Measure(criterion, kind, criterion.value)
     return Measure(criterion, kind, 1.0 - criterion.value)

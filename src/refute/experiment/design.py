@@ -128,6 +128,9 @@ class Experiment:
 
     def cost(self) -> dict[str, float]:
         """Return what it will cost at most: units, seconds, and tokens where they have been measured."""
+        if self.intent.workload.training is not None:
+            units = self.units + (2 if self.check else 0)
+            return {"units": units, "seconds": min(self.intent.blast_radius.duration_s, units * self.intent.workload.timeout_s)}
         units = self.units + self.watch_units + self.recover_most + (self.check_units if self.check else 0)
         tokens = {} if self.tokens_per_unit is None else {"tokens": self.tokens_per_unit * units}
         return {"units": units, "seconds": units / self.intent.workload.rate_per_s, **tokens}
@@ -139,11 +142,11 @@ def new_id() -> str:
 
 
 def together(beliefs: list[Belief]) -> list[tuple[Belief, ...]]:
-    """Group beliefs that one run can test: same fault, target, magnitude, share and draw, in the order given."""
+    """Group beliefs that one run can test: same fault, target, magnitude, share and draw, after the same others; in the order given."""
     groups: dict[object, list[Belief]] = {}
     for belief in beliefs:
         alone = belief.id if belief.at_least is not None else ""  # a threshold is sought at magnitudes of its own
-        groups.setdefault((belief.when, alone), []).append(belief)
+        groups.setdefault((belief.when, alone, belief.after), []).append(belief)
     return [tuple(group) for group in groups.values()]
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from refute.core.arming import Arming, Landing
-from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
+from refute.core.errors import Problem, RefuteError
 from refute.core.intent import Belief
 from refute.core.measure import NoBaselineError, measure
 from refute.experiment.armament import to_the_end
@@ -25,7 +25,7 @@ from refute.experiment.proof import landing_faults, sick, unmet
 from refute.experiment.ramp import Ramp
 from refute.experiment.session import Session
 from refute.experiment.tape import Tape
-from refute.experiment.telling import Result, Sink, Telling
+from refute.experiment.telling import Result, Sink, Telling, defect
 from refute.safety.journal import Journal
 from refute.safety.stops import Breach, Stop, caps_of, stops_of
 
@@ -87,7 +87,7 @@ class Run:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not take with it what is known of the rollback
             traceback.print_exc()
-            self._fail(_defect(error))
+            self._fail(defect(error))
         return self._result
 
     def _fail(self, error: RefuteError) -> None:
@@ -354,10 +354,3 @@ class Run:
 
 def _first(stops: list[Stop], tape: Tape) -> Breach | None:
     return next((breach for stop in stops if (breach := stop.see(tape.slots())) is not None), None)
-
-
-def _defect(error: Exception) -> RefuteError:
-    return refuse(
-        "REFUTE-DEFECT", "this is a defect in Refute; the run was ended and everything rolled back",
-        exit_code=EXIT_INCONCLUSIVE, seen=f"{type(error).__name__}: {error}", next="refute doctor",
-    )  # fmt: skip

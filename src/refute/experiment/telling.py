@@ -18,6 +18,7 @@ from refute.core.errors import (
     EXIT_USAGE,
     Problem,
     RefuteError,
+    refuse,
     worst_exit,
 )
 from refute.core.events import Event, EventKind
@@ -165,10 +166,10 @@ class Telling:
         """Tell of a phase's beginning."""
         self.emit("phase", phase=phase, state="started", units=units, seconds=seconds)
 
-    def ended(self, tape: Tape, reasons: list[str]) -> list[str]:
-        """Tell of a phase's end, and return the reasons why it was not well; empty where it was."""
+    def ended(self, tape: Tape, reasons: list[str], **told: Any) -> list[str]:
+        """Tell of a phase's end, and what else was measured in it; return the reasons why it was not well, empty where it was."""
         extent = {"units": len(tape.outcomes), "seconds": tape.elapsed_s}
-        self.emit("phase", phase=tape.phase, state="ended", **extent, ok=not reasons, reason="; ".join(reasons))
+        self.emit("phase", phase=tape.phase, state="ended", **extent, ok=not reasons, reason="; ".join(reasons), **told)
         return reasons
 
     def heard(self, phase: str, outcomes: list[dict[str, Any]]) -> None:
@@ -209,13 +210,13 @@ class Telling:
         why = reason or "the run ended"
         self.emit("ramp", ok=False, step=tape.step + 1, steps=len(shares), share=shares[tape.step], first=tape.wider_from, reason=why)
 
-    def landed(self) -> None:
-        """Tell what was delivered."""
+    def landed(self, **told: Any) -> None:
+        """Tell what was delivered, and what else is to be said of it."""
         faults = landing_faults(self.result.landings, self._experiment)
         data = self.result.landing.to_json() | {"reason": "; ".join(faults)}
         whole = {"whole": True} if self._experiment.uncontrolled else {}
         parts = {"parts": self._parts()} if self._experiment.also else {}
-        self.emit("landing", ok=not faults, expected_share=self._experiment.arming.share, **whole, **data, **parts)
+        self.emit("landing", ok=not faults, expected_share=self._experiment.arming.share, **whole, **data, **parts, **told)
 
     def _parts(self) -> list[dict[str, Any]]:
         """Return what was delivered of each of several faults."""
@@ -250,3 +251,11 @@ class Telling:
             arms=tape.arms(self._experiment.targets), lease_s=lease_s,
             log_e={belief: look.evidence() for belief, look in self.result.looks.items()} if tape.phase == "inject" else {},
         )  # fmt: skip
+
+
+def defect(error: Exception) -> RefuteError:
+    """Return what to say where the run failed by a mistake of ours."""
+    return refuse(
+        "REFUTE-DEFECT", "this is a defect in Refute; the run was ended and everything rolled back",
+        exit_code=EXIT_INCONCLUSIVE, seen=f"{type(error).__name__}: {error}", next="refute doctor",
+    )  # fmt: skip

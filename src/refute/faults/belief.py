@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from refute.core.system import Component, Place
+from refute.core.system import Component, ComponentKind, Place
 from refute.core.units import show_seconds
 from refute.faults.spec import Fault, Magnitude, seams
 
@@ -15,6 +15,15 @@ _CRITERIA = {
 }
 
 
+_TRAINED = {"availability": "finished >= 90%", "wrong_answer": "accuracy worse by <= 2 points", "state_write": "finished >= 90%"}
+_TRAINING: frozenset[ComponentKind] = frozenset({"trainer", "data_pipeline"})
+
+
+def in_training(fault: Fault) -> bool:
+    """Say whether a fault is one of training runs and their data, so that its example speaks of `accuracy` and `finished`."""
+    return fault.kinds <= _TRAINING
+
+
 def example_target(fault: Fault) -> Component:
     """Return a component that the fault can strike, named after its kind."""
     order = ("llm", "tool", "mcp_server", "retriever", "embedder", "agent", "model_server", "vector_store", "cache")
@@ -22,7 +31,9 @@ def example_target(fault: Fault) -> Component:
     if "connection" in seams(fault):
         return Component(kind, kind, endpoint="tcp://127.0.0.1:5432", via="proxy")
     if fault.acts_on == "directory":
-        return Component(kind, kind, place=Place(directory="data"))
+        return Component(kind, kind, endpoint=_ENDPOINTS.get(kind, "http://127.0.0.1:8082"), place=Place(directory="data"))
+    if fault.trains:
+        return Component(kind, kind)
     if fault.whole or "exchange" in seams(fault):
         return Component(kind, kind, endpoint=_ENDPOINTS.get(kind, "http://127.0.0.1:8082"))
     return Component(kind, kind, python=f"app.{kind}:call")
@@ -32,7 +43,7 @@ def example_belief(fault: Fault) -> str:
     """Return a belief in YAML that the fault usually tests.
 
     Args:
-        fault: of the catalogue; the target is `example_target(fault)`, the indicator is called `answered`.
+        fault: of the catalogue; the target is `example_target(fault)`, the indicator is called `answered`; see `in_training`.
     """
     when = [f"fault: {fault.name}", f"target: {example_target(fault).name}"]
     if fault.magnitude is not None:
@@ -47,10 +58,16 @@ def example_belief(fault: Fault) -> str:
         f"- id: {fault.name.replace('.', '-').replace('_', '-')}",
         f'  claim: "{fault.belief.rstrip(".")}"',
         f"  when: {{{', '.join(when)}}}",
-        f"  then: {'answered >= 90%' if fault.whole else _CRITERIA[fault.hazard]}",
+        f"  then: {_criterion(fault)}",
         "  confidence: 80%",
     ]
     return "\n".join(lines)
+
+
+def _criterion(fault: Fault) -> str:
+    if in_training(fault):
+        return _TRAINED[fault.hazard]
+    return "answered >= 90%" if fault.whole else _CRITERIA[fault.hazard]
 
 
 def _written(scale: Magnitude) -> str:

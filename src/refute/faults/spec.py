@@ -112,6 +112,8 @@ class Fault:
             belongs to no unit, so that every unit sees it.
         remembers: how many earlier answers to other arguments a call carries, 0 for none.
         acts_on: for faults that strike a component as a whole, what of it: its `process`, its `port` or its `directory`.
+        trains: for faults that strike inside a training run, what of it: a `step` of the optimiser, a saved `checkpoint`, a `rank` or a
+            `worker` that loads data.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Fault:
     strike_connection: Callable[[float | None], ConnectionStrike] | None = None
     remembers: int = 0
     acts_on: Literal["", "process", "port", "directory"] = ""
+    trains: Literal["", "step", "checkpoint", "rank", "worker"] = ""
 
     @property
     def whole(self) -> bool:
@@ -164,7 +167,7 @@ class Fault:
         return f"magnitude {magnitude:g} {scale.unit} is outside {scale.low:g} to {scale.high:g} {scale.unit}"
 
 
-Seam = Literal["exchange", "python", "connection", "process", "port", "directory"]
+Seam = Literal["exchange", "python", "connection", "process", "port", "directory", "training"]
 
 
 def seams(fault: Fault) -> frozenset[Seam]:
@@ -173,4 +176,5 @@ def seams(fault: Fault) -> frozenset[Seam]:
         "exchange": fault.strike_exchange, "python": fault.strike_python, "connection": fault.strike_connection,
     }  # fmt: skip
     whole: frozenset[Seam] = frozenset([fault.acts_on] if fault.acts_on else [])
-    return whole | {seam for seam, strike in offered.items() if strike is not None}
+    training: frozenset[Seam] = frozenset(["training"] if fault.trains else [])
+    return whole | training | {seam for seam, strike in offered.items() if strike is not None}

@@ -6,6 +6,8 @@ import functools
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
@@ -13,6 +15,8 @@ from refute.core.errors import refuse
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
 from refute.injectors._armed import Arguments, Armed, Begun, play, play_async
+from refute.injectors._awaited import awaits, forget, when_imported
+from refute.injectors._ear import Ear
 from refute.injectors._memory import identity_of_arguments
 from refute.injectors._targets import MISSING, Site, Target, UnresolvedError, resolve, sites_of
 from refute.wire.exchange import PythonCall
@@ -33,6 +37,8 @@ class CallablesInjector:
     def __init__(self) -> None:
         """Arm nothing yet."""
         self._armed: dict[str, Armed] = {}
+        self._awaited: dict[str, Callable[[], None]] = {}
+        self._missed: dict[str, str] = {}
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""; imports nothing, as the planner's process is not the program's."""
@@ -65,24 +71,45 @@ class CallablesInjector:
             raise refuse("CALLABLES-REFUSED", reason, where=arming.component.name)
         if handle.id in self._armed:
             raise refuse("CALLABLES-TWICE", "this handle has been applied before; prepare a new one", seen=handle.id)
+        armed = Armed(arming, catalogue()[arming.fault], lease)
+        module = arming.component.python.partition(":")[0]
+        if awaits(module):
+            self._armed[handle.id] = armed
+            self._awaited[handle.id] = partial(self._imported, handle.id)
+            when_imported(module, self._awaited[handle.id])
+            return
         try:
-            target = resolve(arming.component.python)
+            self._put(armed)
         except UnresolvedError as error:
             raise refuse("CALLABLES-REFUSED", str(error), where=arming.component.name) from None
-        armed = Armed(arming, catalogue()[arming.fault], lease)
+        self._armed[handle.id] = armed
+
+    def _imported(self, handle: str) -> None:
+        """Wrap a function whose module the program has just imported."""
+        del self._awaited[handle]
+        try:
+            self._put(self._armed[handle])
+        except UnresolvedError as error:
+            self._missed[handle] = str(error)
+
+    def _put(self, armed: Armed) -> None:
+        """Wrap the function.
+
+        Raises:
+            UnresolvedError: it is not there.
+        """
+        target = resolve(armed.arming.component.python)
         with _LOCK:
-            patch = next((known for known in _PATCHES if known.covers(target)), None)
-            if patch is None:
-                patch = _Patch(target)
-                patch.put()
-                _PATCHES.append(patch)
+            patch = _patch_of(target)
             patch.armed = (*patch.armed, armed)
-            self._armed[handle.id] = armed
 
     def landed(self, handle: Handle) -> Landing:
         """Return what has been delivered so far, after the rollback too."""
         armed = self._armed.get(handle.id)
-        return armed.landing() if armed is not None else Landing(reason="never applied in this process")
+        if armed is None:
+            return Landing(reason="never applied in this process")
+        missed = self._missed.get(handle.id, "")
+        return replace(armed.landing(), reason=missed) if missed else armed.landing()
 
     def rollback(self, handle: Handle) -> None:
         """End the fault, and unwrap the function once no other fault is armed on it."""
@@ -90,17 +117,22 @@ class CallablesInjector:
         if armed is None:
             return
         armed.off()
+        if handle.id in self._awaited:
+            forget(armed.arming.component.python.partition(":")[0], self._awaited.pop(handle.id))
+            self._missed[handle.id] = f"{armed.arming.component.python.partition(':')[0]} was not imported while armed"
         with _LOCK:
             for patch in [known for known in _PATCHES if armed in known.armed]:
                 patch.armed = tuple(other for other in patch.armed if other is not armed)
-                if not patch.armed:
-                    patch.restore()
-                    _PATCHES.remove(patch)
+                patch.let_go()
 
     def verify(self, handle: Handle) -> bool:
         """Say whether nothing in this process is struck, held or wrapped for this handle any more."""
         armed = self._armed.get(handle.id)
         if armed is None:
+            return True
+        if handle.id in self._awaited:
+            return False
+        if handle.id in self._missed:
             return True
         with _LOCK:
             if armed.holding or any(armed in patch.armed for patch in _PATCHES):
@@ -112,8 +144,34 @@ class CallablesInjector:
             return target.function not in _WRAPPERS or any(patch.covers(target) for patch in _PATCHES)
 
 
+def listen(reference: str, tool: str) -> None:
+    """Note every call of a function in the unit that makes it, as its caller sees it: outside whatever faults do to it.
+
+    Args:
+        reference: `module:function`.
+        tool: what its calls are called.
+
+    Raises:
+        UnresolvedError: there is no such function.
+    """
+    target = resolve(reference)
+    with _LOCK:
+        patch = _patch_of(target)
+        patch.ear = Ear(tool, patch.target.function)
+
+
+def _patch_of(target: Target) -> _Patch:
+    """Return what wraps a function, wrapped now where nothing did."""
+    patch = next((known for known in _PATCHES if known.covers(target)), None)
+    if patch is None:
+        patch = _Patch(target)
+        patch.put()
+        _PATCHES.append(patch)
+    return patch
+
+
 class _Patch:
-    """One wrapped function, and the faults that are armed on it.
+    """One wrapped function, the faults that are armed on it, and who listens to its calls.
 
     Args:
         target: what is wrapped.
@@ -123,6 +181,7 @@ class _Patch:
         """Make the wrapper without putting it anywhere."""
         self.target = target
         self.armed: tuple[Armed, ...] = ()
+        self.ear: Ear | None = None
         self._wrapper = _wrapper_async(self) if target.is_async else _wrapper_sync(self)
         _WRAPPERS.add(self._wrapper)
         self._standing: Any = target.binding(self._wrapper)
@@ -138,6 +197,12 @@ class _Patch:
         setattr(self.target.owner, self.target.attribute, self._standing)
         for site in self._sites:
             site.swap(self.target.function, self._wrapper)
+
+    def let_go(self) -> None:
+        """Unwrap the function once no fault is armed on it and nobody listens."""
+        if not self.armed and self.ear is None:
+            self.restore()
+            _PATCHES.remove(self)
 
     def restore(self) -> None:
         """Put the original back wherever the wrapper stands, in modules loaded since too."""
@@ -156,7 +221,15 @@ def _wrapper_sync(patch: _Patch) -> Callable[..., Any]:
     function = patch.target.function
 
     @functools.wraps(function)
-    def armed_call(*args: Any, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        note = patch.ear.hears(args, kwargs) if patch.ear is not None else None
+        if note is None:
+            return armed_call(args, kwargs)
+        with note:
+            note.result = armed_call(args, kwargs)
+            return note.result
+
+    def armed_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not patch.armed:
             return function(*args, **kwargs)
         struck = _Struck(patch, args, kwargs)
@@ -170,14 +243,22 @@ def _wrapper_sync(patch: _Patch) -> Callable[..., Any]:
             call = functools.partial(_met, struck, armed, call)
         return call()
 
-    return armed_call
+    return wrapped
 
 
 def _wrapper_async(patch: _Patch) -> Callable[..., Any]:
     function = patch.target.function
 
     @functools.wraps(function)
-    async def armed_call(*args: Any, **kwargs: Any) -> Any:
+    async def wrapped(*args: Any, **kwargs: Any) -> Any:
+        note = patch.ear.hears(args, kwargs) if patch.ear is not None else None
+        if note is None:
+            return await armed_call(args, kwargs)
+        with note:
+            note.result = await armed_call(args, kwargs)
+            return note.result
+
+    async def armed_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not patch.armed:
             return await function(*args, **kwargs)
         struck = _Struck(patch, args, kwargs)
@@ -191,7 +272,7 @@ def _wrapper_async(patch: _Patch) -> Callable[..., Any]:
             call = functools.partial(_met_async, struck, armed, call)
         return await call()
 
-    return armed_call
+    return wrapped
 
 
 class _Struck:

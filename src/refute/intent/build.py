@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from refute.core.arming import Draw
 from refute.core.audience import Audience, Selection
 from refute.core.criterion import Criterion
+from refute.core.deviation import WEIGHTS, Deviation, Dimension
 from refute.core.errors import RefuteError
 from refute.core.intent import (
     SERVICES,
@@ -27,7 +28,9 @@ from refute.core.intent import (
     Workload,
 )
 from refute.core.system import HAZARDS, Component, Hazard, Place
+from refute.core.training import RATIOS, Training
 from refute.intent import shape as shapes
+from refute.intent.deviation_shape import DeviationShape
 from refute.intent.document import Document
 from refute.intent.magnitudes import UnreadableError, magnitude_of
 from refute.intent.objectives import objective_at
@@ -37,7 +40,7 @@ PRODUCTION = frozenset({"production", "prod", "live"})
 NEVER_IN_PRODUCTION: frozenset[Hazard] = frozenset({"state_write", "data_exposure"})
 
 _RECEIVERS: tuple[Literal["slack", "pagerduty", "webhook"], ...] = ("slack", "pagerduty", "webhook")
-_KINDS: tuple[IndicatorKind, ...] = ("ratio", "latency", "score", "cost")
+_KINDS: tuple[IndicatorKind, ...] = ("ratio", "latency", "score", "cost", "deviation")
 
 
 def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict[str, str], digest: str) -> Intent:
@@ -50,13 +53,14 @@ def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict
         units: unit of the magnitude by fault, for those that have one.
         digest: SHA-256 of the files' content.
     """
-    radius = _blast_radius(shape.blast_radius, BlastRadius(), path.parent, frozenset(shape.system.components))
+    workload = _workload(shape.workload, path.parent)
+    radius = _blast_radius(shape.blast_radius, _default_radius(workload), path.parent, frozenset(shape.system.components))
     owner = shape.system.owner or ""
     beliefs = [_belief(about, document.where(("beliefs", number)), owner, units) for number, about in enumerate(shape.beliefs)]
     return Intent(
         path=path,
         system=_system(shape, path.parent),
-        workload=_workload(shape.workload, path.parent),
+        workload=workload,
         indicators={name: _indicator(name, about) for name, about in shape.indicators.items()},
         beliefs={belief.id: belief for belief in beliefs},
         steady_window_s=shape.steady_state.window,
@@ -104,12 +108,17 @@ def _place(about: shapes.ComponentShape, hosts: dict[str, shapes.HostShape], fol
         port=about.port or 0,
         netns=about.netns or "",
         directory=str(folder / about.directory) if about.directory else "",
+        authority=str(folder / about.authority.certificate) if about.authority is not None else "",
+        authority_key=str(folder / about.authority.key) if about.authority is not None else "",
         host=(about.host or "") if host is not None else "",
         guardian=host.guardian if host is not None else "",
     )
 
 
 def _workload(about: shapes.WorkloadShape, folder: Path) -> Workload:
+    if about.training is not None:
+        return _training(about.training, about.timeout)
+    assert about.rate is not None
     return Workload(
         kind="observe" if about.observe else "python" if about.python else "http",
         target=about.python or about.http or SERVICES.join(about.observe or ()),
@@ -120,10 +129,43 @@ def _workload(about: shapes.WorkloadShape, folder: Path) -> Workload:
     )
 
 
+def _training(about: shapes.TrainingShape, timeout_s: float) -> Workload:
+    training = Training(
+        command=tuple(about.command or ()),
+        seeds=about.seeds,
+        restarts=about.restarts,
+        metrics=dict(about.metrics),
+        progress=about.progress or "",
+        alarm=about.alarm or "",
+        files=tuple(about.files),
+    )
+    return Workload("training", about.python or "", None, 1.0 / timeout_s, "training run", timeout_s, training=training)
+
+
+def _default_radius(workload: Workload) -> BlastRadius:
+    """Return the bounds of a file that states none: of a training, all its pairs, and their time at most."""
+    if workload.training is None:
+        return BlastRadius()
+    units = 2 * workload.training.seeds
+    return BlastRadius(units=units, duration_s=(units + 2) * workload.timeout_s)
+
+
 def _indicator(name: str, about: shapes.IndicatorShape) -> Indicator:
+    if about.training is not None:
+        return Indicator(name, "ratio" if about.training in RATIOS else "metric", source=about.training, higher=False)
+    if about.metric is not None:
+        return Indicator(name, "metric", source=about.metric, higher=about.better != "low")
     kind = next(kind for kind in _KINDS if getattr(about, kind) is not None)
+    if about.deviation is not None:
+        return Indicator(name, kind, deviation=_deviation(about.deviation))
     python = "" if kind == "latency" else str(getattr(about, kind))
     return Indicator(name, kind, python) if about.price is None else Indicator(name, kind, python, about.price.amount, about.price.currency)
+
+
+def _deviation(about: DeviationShape) -> Deviation:
+    functions = {name: getattr(about, name) or "" for name in ("tools", "scope", "completion", "escalation")}
+    weights: dict[Dimension, float] = {name: getattr(about.weights, name) for name in WEIGHTS}
+    return Deviation(about.agent, about.actions, **functions, patience_s=about.patience or 0.0, weights=weights)
 
 
 def _belief(about: shapes.BeliefShape, where: str, owner: str, units: dict[str, str]) -> Belief:
@@ -142,6 +184,7 @@ def _belief(about: shapes.BeliefShape, where: str, owner: str, units: dict[str, 
         among=about.among,
         depends_on=tuple(about.depends_on),
         where=where,
+        after=tuple(about.after),
         at_least=None if tolerance is None else _magnitude(tolerance.at_least, units.get(first.fault, "")),
     )
 

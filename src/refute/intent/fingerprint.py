@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from refute.core.errors import refuse
-from refute.core.intent import Belief, Intent, System, When
+from refute.core.intent import Belief, Indicator, Intent, System, When
 from refute.intent.dependency import is_outside, outside, stated_version, version_mark
 from refute.system.graph import ancestors, reachable
 
@@ -70,18 +70,34 @@ def fingerprint_of(intent: Intent, belief: Belief, within: frozenset[str] = froz
     struck = [{key: value for key, value in intent.system.components[name].to_json().items() if key != "version"} for name in targets]
     workload = asdict(intent.workload)
     del workload["cases"]
+    if intent.workload.training is None:
+        del workload["training"]
+    else:
+        del workload["training"]["seeds"]  # how often is asked, not what
     parts: dict[str, Any] = {
         "workload": workload,
-        "indicator": asdict(intent.indicators[belief.then.indicator]),
+        "indicator": _indicator(intent.indicators[belief.then.indicator]),
         "criterion": [belief.then.text, belief.among],
         "fault": _stated(belief.when),
         "component": struck[0] if len(struck) == 1 else struck,
         "graph": _graph(intent.system, targets),
     }
     found |= {name: _digest(json.dumps(part, sort_keys=True).encode()) for name, part in parts.items()}
+    found |= _versions(intent.system, targets)
+    if intent.workload.training is not None:
+        found |= {name: _hash_path(intent.folder / name, belief.where) for name in intent.workload.training.files}
+        return Fingerprint(found, files)
     cases = intent.workload.cases
     found |= {} if cases is None else {"cases": _hash_path(cases, belief.where)}
-    return Fingerprint(found | _versions(intent.system, targets), files)
+    return Fingerprint(found, files)
+
+
+def _indicator(indicator: Indicator) -> dict[str, Any]:
+    """Return an indicator as stated; what only training runs have, only where it is one of theirs."""
+    stated = asdict(indicator)
+    if not indicator.source:
+        del stated["source"], stated["higher"]
+    return stated
 
 
 def _stated(when: When) -> dict[str, Any]:

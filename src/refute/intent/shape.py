@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
+from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
 
 from refute.core.system import ComponentKind, Hazard
+from refute.core.training import BuiltIn
+from refute.intent.deviation_shape import DeviationShape
+from refute.intent.part import Part
 from refute.intent.values import (
     Alpha,
     Amount,
@@ -21,6 +24,7 @@ from refute.intent.values import (
     Name,
     Objective,
     Paths,
+    Pattern,
     PositiveShare,
     Price,
     Ramp,
@@ -32,27 +36,13 @@ from refute.intent.values import (
     StakeOrMoney,
     Text,
     Url,
+    Via,
     Windows,
     Words,
     mistake,
 )
 
 VERSION = 1
-
-
-class Part(BaseModel):
-    """A mapping with known keys."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-    exactly_one_of: ClassVar[tuple[str, ...]] = ()
-
-    @model_validator(mode="after")
-    def _one_is_given(self) -> Part:
-        given = [name for name in self.exactly_one_of if getattr(self, name) is not None]
-        if self.exactly_one_of and len(given) != 1:
-            allowed = f"exactly one of {', '.join(self.exactly_one_of)}"
-            raise mistake("KEY-ONE-OF", f"has {' and '.join(given) or 'none'} of keys that exclude each other", allowed=allowed)
-        return self
 
 
 class ProcessShape(Part):
@@ -64,6 +54,13 @@ class ProcessShape(Part):
     match: Text | None = Field(default=None, description="Text that stands in its command line and in no other.")
 
 
+class AuthorityShape(Part):
+    """Who signs a component's certificate: what its clients trust, and the key, in a place for tests."""
+
+    certificate: Text = Field(description="File with the authority's certificate (PEM), relative to this one.")
+    key: Text = Field(description="File with its key (PEM, without a password); it is read only while a fault is applied.")
+
+
 class ComponentShape(Part):
     """One part of the system."""
 
@@ -73,8 +70,10 @@ class ComponentShape(Part):
         default=None, description="Base URL at which others reach it; tcp://HOST:PORT or stdio://NAME where it is not HTTP."
     )
     python: Reference | None = Field(default=None, description="module:function that is called to reach it.")
-    via: Literal["proxy"] | None = Field(
-        default=None, description="`proxy`: its calls pass through `refute proxy`, and are broken there rather than in the caller."
+    via: Via | None = Field(
+        default=None,
+        description="`proxy`: its calls pass through `refute proxy`, and are broken there rather than in the caller. `exec NAME`: they are "
+        "broken in the program that runs under `refute exec --name NAME`.",
     )
     process: ProcessShape | None = Field(
         default=None, description="Its process, for faults of processes; where not stated, what listens at its port."
@@ -84,6 +83,7 @@ class ComponentShape(Part):
     )
     netns: Name | None = Field(default=None, description="Named network namespace that it runs in.")
     directory: Text | None = Field(default=None, description="Directory that it writes to, relative to this file.")
+    authority: AuthorityShape | None = Field(default=None, description="Who signs its certificate, for `tls.expired`.")
     version: Text | None = Field(
         default=None,
         description="What runs there: a model and its version, an image's digest, a release; env:NAME where a variable holds it. "
@@ -120,14 +120,44 @@ class JourneyShape(Part):
     value: Amount | None = Field(default=None, description="Worth of one good answer.")
 
 
+class TrainingShape(Part):
+    """How one training run is started, and what it tells of itself."""
+
+    exactly_one_of: ClassVar[tuple[str, ...]] = ("python", "command")
+
+    python: Reference | None = Field(default=None, description="module:function that takes a seed, trains, and returns metrics by name.")
+    command: Annotated[list[Text], Field(min_length=1)] | None = Field(
+        default=None, description="Program and arguments; {seed} and {run}, a fresh folder, are filled in."
+    )
+    seeds: Annotated[int, Field(ge=1, le=1000)] = Field(default=20, description="Pairs of runs at most, one a seed.")
+    restarts: Annotated[int, Field(ge=0, le=100)] = Field(default=0, description="How often a run that failed is started again.")
+    metrics: dict[Name, Pattern] = Field(
+        default={}, description="Regular expressions by metric: its value is the last match in the output."
+    )
+    progress: Pattern | None = Field(
+        default=None, description="Regular expression with a group `step`, and `loss` where the output has it."
+    )
+    alarm: Pattern | None = Field(
+        default=None, description="Regular expression of output that would tell the team that something is wrong."
+    )
+    files: list[Text] = Field(default=[], description="What runs depend on beside the Python files of this folder, relative to this file.")
+
+    @model_validator(mode="after")
+    def _progress_has_steps(self) -> TrainingShape:
+        if self.progress is not None and "(?P<step>" not in self.progress:
+            raise mistake("PATTERN-SYNTAX", "has a `progress` without steps", allowed="a group (?P<step>[0-9]+) in it")
+        return self
+
+
 class WorkloadShape(Part):
     """How units are made, or where those of live traffic are seen."""
 
-    exactly_one_of: ClassVar[tuple[str, ...]] = ("python", "http", "observe")
+    exactly_one_of: ClassVar[tuple[str, ...]] = ("python", "http", "observe", "training")
 
     python: Reference | None = Field(default=None, description="module:function that takes a case and answers it.")
     http: Url | None = Field(default=None, description="URL to which each case is posted as JSON.")
-    command: Annotated[Any, Reserved("workloads that are commands", "`python`, `http` or `observe`")] = None
+    training: TrainingShape | None = Field(default=None, description="Each unit is a training run; it needs no `cases` and no `rate`.")
+    command: Annotated[Any, Reserved("workloads that are commands", "`python`, `http`, `observe` or `training`")] = None
     observe: Services | None = Field(
         default=None, description="Names of services whose live traffic is observed; nothing is generated. They have the middleware."
     )
@@ -135,33 +165,52 @@ class WorkloadShape(Part):
     cleanup: Annotated[Any, Reserved("undoing what units wrote")] = None
     setup: Reference | None = Field(default=None, description="module:function, an async context manager around the whole run.")
     cases: Text | None = Field(
-        default=None, description="Path of a JSON Lines file, one case a line; each may name its journey and its id. Not with `observe`."
+        default=None,
+        description="Path of a JSON Lines file, one case a line; each may name its journey and its id. Not with `observe` or `training`.",
     )
-    rate: Rate = Field(description="Units started per time, whatever becomes of them; with `observe`, as many as are to be expected.")
+    rate: Rate | None = Field(
+        default=None,
+        description="Units started per time, whatever becomes of them; with `observe`, as many as are to be expected. Not with `training`.",
+    )
     unit: Annotated[str, Words("request", conversation="conversations of several turns")] = Field(
         default="request", description="What is counted."
     )
     timeout: Duration = Field(default=30.0, description="After it a unit counts as failed.")
 
     @model_validator(mode="after")
-    def _only_what_is_made_has_cases(self) -> WorkloadShape:
+    def _load_fits(self) -> WorkloadShape:
+        if self.training is not None:
+            return self._no_load()
         if self.observe is None and self.cases is None:
             raise mistake("WORKLOAD-CASES", "has no `cases` to answer", allowed="`cases: FILE`, or `observe`")
         made = [name for name in ("cases", "setup") if getattr(self, name) is not None]
         if self.observe is not None and made:
             raise mistake("WORKLOAD-CASES", f"observes live traffic, and has {' and '.join(made)}", allowed="neither `cases` nor `setup`")
+        if self.rate is None:
+            raise mistake("KEY-MISSING", "has no `rate`", allowed="`rate: 5/s`")
+        return self
+
+    def _no_load(self) -> WorkloadShape:
+        if any(getattr(self, name) is not None for name in ("cases", "rate", "setup")):
+            raise mistake("TRAINING-LOAD", "has a load beside `training`", allowed="`training` and `timeout`: its units are seeds")
         return self
 
 
 class IndicatorShape(Part):
     """A number per unit."""
 
-    exactly_one_of: ClassVar[tuple[str, ...]] = ("ratio", "latency", "score", "cost")
+    exactly_one_of: ClassVar[tuple[str, ...]] = ("ratio", "latency", "score", "cost", "metric", "training", "deviation")
 
     ratio: Reference | None = Field(default=None, description="module:function taking (case, answer): is this unit good?")
     score: Reference | None = Field(default=None, description="module:function taking (case, answer): a number between 0 and 1.")
     cost: Reference | None = Field(default=None, description="module:function taking (case, answer): what the unit cost.")
     latency: Literal[True] | None = Field(default=None, description="Seconds from the intended start to the end.")
+    metric: Name | None = Field(
+        default=None, description="Of a training run: the final value of the metric that it reports under this name."
+    )
+    better: Literal["high", "low"] | None = Field(default=None, description="Of a `metric`: which way is better; high where not stated.")
+    training: BuiltIn | None = Field(default=None, description="Of a training run: what is read from how it went.")
+    deviation: DeviationShape | None = Field(default=None, description="How far an agent strays from what it was meant to do, 0 to 1.")
     price: Price | None = Field(default=None, description="Of a `cost`: what one of its unit costs, or many; it then counts as `spend`.")
     judge: Annotated[Any, Reserved("models that judge answers", "a function under `ratio` or `score`")] = None
 
@@ -169,6 +218,8 @@ class IndicatorShape(Part):
     def _only_a_cost_has_a_price(self) -> IndicatorShape:
         if self.price is not None and self.cost is None:
             raise mistake("PRICE-KIND", "has a `price`, and is no cost", allowed="`price` beside `cost`")
+        if self.better is not None and self.metric is None:
+            raise mistake("PRICE-KIND", "says which way is `better`, and is no metric", allowed="`better` beside `metric`")
         return self
 
 
@@ -310,6 +361,7 @@ class BeliefShape(Part):
     decides: Text | None = Field(default=None, description="The decision that hangs on it.")
     if_wrong: StakeOrMoney = Field(default="medium", description="What it costs if wrong: low, medium, high, severe or an amount of money.")
     owner: Text | None = Field(default=None, description="Who answers for it; the system's owner where not stated.")
+    after: list[Text] = Field(default=[], description="Ids of beliefs that must hold before this one is put to the test.")
     depends_on: list[Text] = Field(
         default=[],
         description="What makes the answer stale when it changes: files, folders, package:NAME, env:NAME, image:REF, ids of beliefs.",

@@ -22,6 +22,8 @@ _STAKES = ("low", "medium", "high", "severe")
 _NUMBER = r"[+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _REFERENCE = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 
+_VIA = r"^(proxy|exec [A-Za-z_][A-Za-z0-9_-]*)$"
+
 
 def mistake(code: str, what: str, **fields: str) -> PydanticCustomError:
     """Return the error of one value, with the fields of a `Problem` that it can fill.
@@ -198,6 +200,17 @@ CriterionText = Annotated[
 ]
 
 
+def _pattern(value: Any) -> str:
+    try:
+        re.compile(value)
+    except (re.error, TypeError) as error:
+        raise mistake("PATTERN-SYNTAX", "is no regular expression", allowed=str(error)) from None
+    return str(value)
+
+
+Pattern = Annotated[str, PlainValidator(_pattern), WithJsonSchema({"type": "string", "minLength": 1, "examples": ["accuracy=([0-9.]+)"]})]
+
+
 def _windows(parse: Callable[[str], Any], code: str) -> PlainValidator:
     def validate(value: Any) -> tuple[Any, ...]:
         texts = value if isinstance(value, list) else [value]
@@ -304,6 +317,15 @@ def _guardian(value: Any) -> str:
 GuardianAddress = Annotated[str, PlainValidator(_guardian), _text_schema(r"^tls://[^\s@/?#]+:\d+$", "tls://10.0.0.2:7443")]
 
 
+def _via(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(_VIA, value):
+        return value
+    raise mistake("VALUE-CHOICE", "is no way that is known here", allowed="proxy, or exec NAME such as exec shop")
+
+
+Via = Annotated[str, PlainValidator(_via), _text_schema(_VIA, "exec shop")]
+
+
 def _reference(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(_REFERENCE, value):
         return value
@@ -313,6 +335,16 @@ def _reference(value: Any) -> str:
 
 
 Reference = Annotated[str, PlainValidator(_reference), _text_schema(_REFERENCE, "app.main:answer")]
+
+
+def _actions_source(value: Any) -> str:
+    """Return where an agent's calls are seen; `calls`, `spans` or a reference."""
+    if value in {"calls", "spans"} or (isinstance(value, str) and re.fullmatch(_REFERENCE, value)):
+        return str(value)
+    raise mistake("VALUE-CHOICE", "is no place where an agent's calls are seen", allowed="calls, spans, or module:function")
+
+
+ActionsSource = Annotated[str, PlainValidator(_actions_source), _text_schema(rf"^(calls|spans)$|{_REFERENCE}", "calls")]
 
 
 def _paths(value: Any) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Statistics of one run: exact, sequential, standard library only."""
 
-from refute.stats.answerable import Answerability, answerable, futile
+from refute.stats.answerable import PAIRED_WEIGHT, Answerability, answerable, futile
 from refute.stats.beta import (
     beta_quantile,
     betainc,
@@ -19,6 +19,7 @@ from refute.stats.relative import RelativeTest, RelativeWatch
 from refute.stats.stop import AbsoluteStop, AbsoluteStopWatch, RelativeStop, RelativeStopWatch
 
 __all__ = [
+    "PAIRED_WEIGHT",
     "AbsoluteStop",
     "AbsoluteStopWatch",
     "Answerability",

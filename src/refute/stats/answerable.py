@@ -14,12 +14,14 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from refute.stats.eprocess import RatioTest, check_open, log_e_hold, log_e_refute, walk_boundaries
-from refute.stats.predictive import Base, balanced_base
+from refute.stats.predictive import BASE_WEIGHT, Base, balanced_base
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ENOUGH = 0.5
+PAIRED_WEIGHT = 0.5
+"""Weight of the base for pairs that share their seed: most often all of them, or none, are beyond a value."""
 SEARCH_LIMIT = 5_000
 
 
@@ -50,7 +52,9 @@ class Answerability:
         return self.both_reachable and self.p_held + self.p_refuted >= ENOUGH
 
 
-def answerable(bound: float, alpha: float, n_max: int, *, confidence: float, limit: int = SEARCH_LIMIT) -> Answerability:
+def answerable(  # noqa: PLR0913 - numbers that do not depend on each other, and most have defaults
+    bound: float, alpha: float, n_max: int, *, confidence: float, limit: int = SEARCH_LIMIT, weight: float = BASE_WEIGHT
+) -> Answerability:
     """Forecast the verdict of a run of up to `n_max` eligible treatment units.
 
     Args:
@@ -59,6 +63,7 @@ def answerable(bound: float, alpha: float, n_max: int, *, confidence: float, lim
         n_max: Most eligible treatment units that the blast radius leaves, ≥ 0.
         confidence: z₀, probability that the claim is true, in (0, 1).
         limit: Largest n to consider for `smallest_n`.
+        weight: of the base, a + b: small where a rate is expected near 0 or near 1.
 
     Returns:
         The forecast.
@@ -70,12 +75,12 @@ def answerable(bound: float, alpha: float, n_max: int, *, confidence: float, lim
     if n_max < 0:
         msg = f"n_max must be >= 0, got {n_max!r}"
         raise ValueError(msg)
-    return _forecast(RatioTest(bound, alpha), n_max, confidence, limit)
+    return _forecast(RatioTest(bound, alpha), n_max, confidence, limit, weight)
 
 
 @lru_cache(maxsize=1024)
-def _forecast(test: RatioTest, n_max: int, confidence: float, limit: int) -> Answerability:
-    base = balanced_base(test.bound)
+def _forecast(test: RatioTest, n_max: int, confidence: float, limit: int, weight: float) -> Answerability:
+    base = balanced_base(test.bound, weight)
     held = refuted = at_end_held = at_end_refuted = 0.0
     expected, smallest = 0.0, None
     for n, (held_paths, refuted_paths) in enumerate(_absorbed(test, base, max(n_max, limit)), start=1):

@@ -4,7 +4,7 @@ from pathlib import Path
 import refute.intent
 from refute.intent.codes import CODES
 
-SOURCES = [path.read_text() for path in Path(refute.intent.__file__).parent.rglob("*.py") if path.name != "codes.py"]
+SOURCES = [path.read_text() for path in Path(refute.intent.__file__).parent.rglob("*.py") if not path.name.endswith("codes.py")]
 USED = {code for source in SOURCES for code in re.findall(r'"([A-Z]+(?:-[A-Z]+)+)"', source)}
 
 

@@ -8,10 +8,12 @@ import threading
 
 from refute.core.context import UnitContext
 from refute.core.link import Message
+from refute.injectors._awaited import at_the_start
 from refute.injectors.agent import Agent, connect
 from refute.injectors.boot.watch import Exceptions
 from refute.injectors.registry import in_process
 from refute.injectors.switch import adopt_strays
+from refute.injectors.transports.outbound import OUTBOUND
 
 ALONE_VARIABLE = "REFUTE_ALONE"
 _ARMED_S = 5.0
@@ -29,6 +31,7 @@ def join() -> None:
 
     With `REFUTE_ALONE` set, all calls of the process belong to one unit in treatment.
     """
+    at_the_start()
     _Here.agent = _joined()
     if _Here.agent is not None:
         os.register_at_fork(before=_wait_for_pause, after_in_parent=_go_on, after_in_child=_join_after_fork)
@@ -65,9 +68,14 @@ def _leave() -> None:
 def _joined() -> Agent | None:
     armed = threading.Event()
 
-    def go(_message: Message) -> Message:
+    def go(message: Message) -> Message:
+        OUTBOUND.keep_from(message.get("providers", ()))
         armed.set()
         return {}
+
+    def over() -> None:
+        OUTBOUND.end()
+        armed.set()
 
     try:
         connection = connect("exec")
@@ -75,7 +83,7 @@ def _joined() -> Agent | None:
         return None
     if os.environ.get(ALONE_VARIABLE):
         adopt_strays(UnitContext("process", "treatment"), _Here.exceptions.watch)
-    agent = Agent(connection, in_process(), {"go": go}, on_end=armed.set)
+    agent = Agent(connection, in_process(), {"go": go}, on_end=over)
     agent.start()
     armed.wait(_ARMED_S)
     return agent

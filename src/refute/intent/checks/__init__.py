@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from refute.core.errors import Problem
 from refute.intent.checks.audience import check_audience
 from refute.intent.checks.criteria import check_criteria
+from refute.intent.checks.deviation import check_deviation, check_order
 from refute.intent.checks.faults import check_faults
 from refute.intent.checks.files import check_files
 from refute.intent.checks.journeys import check_journeys
 from refute.intent.checks.safety import check_safety
 from refute.intent.checks.subject import Subject
+from refute.intent.checks.training import check_training
 
 CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     check_journeys,
@@ -20,6 +22,9 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     check_safety,
     check_audience,
     check_files,
+    check_training,
+    check_deviation,
+    check_order,
 )
 
 

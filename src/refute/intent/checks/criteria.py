@@ -16,12 +16,16 @@ _ABSOLUTE: dict[IndicatorKind, tuple[ValueKind, ...]] = {
     "latency": ("seconds",),
     "score": ("number", "share"),
     "cost": ("number", "money"),
+    "metric": ("number", "share", "seconds"),
+    "deviation": ("number", "share"),
 }
 _RELATIVE: dict[IndicatorKind, tuple[ValueKind, ...]] = {
     "ratio": ("points",),
     "latency": ("seconds",),
     "score": ("points", "number"),
     "cost": ("number", "money"),
+    "metric": ("points", "number", "seconds"),
+    "deviation": ("points", "number"),
 }
 _WRITTEN: dict[ValueKind, str] = {
     "share": "a percentage: 95%",
@@ -30,6 +34,7 @@ _WRITTEN: dict[ValueKind, str] = {
     "number": "a plain number: 0.8",
     "points": "points: 5 points",
 }
+_BETTER_LOW: frozenset[IndicatorKind] = frozenset({"latency", "cost", "deviation"})
 _STATED = {"<": "<=", ">": ">=", "worse by >": "worse by <="}
 _STOPPED = {stated: stopped for stopped, stated in _STATED.items()}
 
@@ -73,18 +78,36 @@ def _fit(subject: Subject, steps: Steps, criterion: Criterion, indicator: Indica
             what = f"`{name}` has no bound that its mean could prove: one slow unit moves it at will"
             repaired = text.replace(" mean", "", 1).replace(name, f"{name} p95", 1)
             yield subject.problem("CRITERION-STATISTIC", what, steps, text, allowed="a quantile: p50, p95, p99", suggestion=repaired)
-        if criterion.relation in {">=", "<"}:
-            what = f"`{name}` is better when it is low, but the criterion asks for more of it"
-            yield subject.problem("CRITERION-RELATION", what, steps, text, allowed="<=, worse by <=; in a stop condition > or worse by >")
+    elif indicator.kind == "metric":
+        yield from _metric(subject, steps, criterion, indicator)
     elif criterion.quantile is not None:
         what = f"`{name}` is a {indicator.kind}: its units have no quantile worth a bound"
         repaired = text.replace(f" {criterion.statistic}", "", 1) if criterion.kind in kinds else ""
         yield subject.problem("CRITERION-STATISTIC", what, steps, text, allowed="no quantile", suggestion=repaired)
+    if indicator.kind in _BETTER_LOW and criterion.relation in {">=", "<"}:
+        what = f"`{name}` is better when it is low, but the criterion asks for more of it"
+        yield subject.problem("CRITERION-RELATION", what, steps, text, allowed="<=, worse by <=; in a stop condition > or worse by >")
+
+
+def _metric(subject: Subject, steps: Steps, criterion: Criterion, indicator: Indicator) -> Iterator[Problem]:
+    """A verdict on a metric counts the runs, or the pairs, beyond a value: of a quantile, not of a mean."""
+    name, text = indicator.name, criterion.text
+    if criterion.statistic == "mean":
+        what = f"`{name}` has no bound that its mean could prove from a few runs"
+        repaired = text.replace(" mean", "", 1)
+        yield subject.problem(
+            "CRITERION-STATISTIC", what, steps, text, allowed="the median (nothing stated), or a quantile", suggestion=repaired
+        )
+    if criterion.higher_is_better not in {None, indicator.higher}:
+        what = f"`{name}` is better when it is {'high' if indicator.higher else 'low'}, but the criterion bounds it on the other side"
+        yield subject.problem("CRITERION-RELATION", what, steps, text, allowed=f"{'>=' if indicator.higher else '<='} or worse by <=")
 
 
 def _bounds(subject: Subject, steps: Steps, criterion: Criterion, indicator: Indicator) -> Iterator[Problem]:
     value, relation, text = criterion.value, criterion.relation, criterion.text
-    top = 1.0 if indicator.kind in {"ratio", "score"} else float("inf")
+    if indicator.kind == "metric":
+        return
+    top = 1.0 if indicator.kind in {"ratio", "score", "deviation"} else float("inf")
     if value < 0 or value > top:
         limit = "0 to 1" if top == 1.0 else "0 or more"
         yield subject.problem("CRITERION-RANGE", f"`{indicator.name}` never gets there", steps, text, allowed=f"a value of {limit}")

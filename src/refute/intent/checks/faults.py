@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from refute.core.errors import Problem
+from refute.core.intent import off_limits
 from refute.core.system import Component
 from refute.faults.spec import Fault, Seam, seams
 from refute.intent.checks.combination import check_combination
@@ -19,6 +20,7 @@ from refute.system.graph import journeys_through, on_path, reachable
 
 _REACHED_BY: dict[Seam, str] = {
     "exchange": "endpoint", "python": "python", "connection": "via", "process": "process", "port": "port", "directory": "directory",
+    "training": "kind",
 }  # fmt: skip
 _HAS: dict[Seam, str] = {
     "exchange": "an `endpoint`",
@@ -27,6 +29,7 @@ _HAS: dict[Seam, str] = {
     "process": "a `process`, or a port on loopback",
     "port": "a `port`, or an `endpoint` on loopback",
     "directory": "a `directory`",
+    "training": "the kind `trainer`",
 }
 
 
@@ -38,7 +41,7 @@ def check_faults(subject: Subject) -> Iterator[Problem]:
         if fault is not None:
             yield from _magnitude(subject, (*here, "magnitude"), fault, when.magnitude)
         if target is not None:
-            yield from _limits(subject, here, target)
+            yield from _limits(subject, here, target, whole=fault is not None and bool(fault.acts_on))
             yield from _path(subject, here, belief, target)
         if fault is not None and target is not None:
             yield from _kind(subject, here, fault, target)
@@ -88,9 +91,10 @@ def _magnitude(subject: Subject, here: Steps, fault: Fault, written: Any) -> Ite
         yield subject.problem("MAGNITUDE-RANGE", f"the magnitude of `{fault.name}` is out of range", here, seen, allowed=allowed)
 
 
-def _limits(subject: Subject, here: Steps, target: Component) -> Iterator[Problem]:
-    if target.name in subject.intent.blast_radius.never:
-        what = f"`{target.name}` is off limits: `blast_radius.never` names it"
+def _limits(subject: Subject, here: Steps, target: Component, *, whole: bool) -> Iterator[Problem]:
+    if name := off_limits(subject.intent).entered_by(target, whole=whole):
+        where = "" if name == target.name else f", and `{target.name}` is where it is"
+        what = f"`{name}` is off limits: `blast_radius.never` names it{where}"
         yield subject.problem("TARGET-OFF-LIMITS", what, (*here, "target"), target.name, allowed="a component that is not named there")
 
 
@@ -145,6 +149,7 @@ def _reached(target: Component) -> set[Seam]:
         "process": port or bool(place.pidfile or place.match),
         "port": port,
         "directory": bool(place.directory),
+        "training": target.kind == "trainer",
     }
     return {seam for seam, given in said.items() if given}
 

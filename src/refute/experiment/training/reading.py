@@ -1,0 +1,136 @@
+"""The indicators of one training run: from what it told, and from the run of the same seed without the fault."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from refute.core.intent import Indicator
+from refute.experiment.training.record import Record
+
+_SPIKE = 1.1  # times control's loss at the same step: beyond it a step belongs to a spike
+
+
+def values_of(indicators: Iterable[Indicator], run: Record, control: Record) -> dict[str, float | None]:
+    """Return each indicator's value for one run; None where it has none: a metric that is missing or no number, a wait without end.
+
+    Args:
+        indicators: of the intent.
+        run: what to read.
+        control: the run of the same seed without the fault, perhaps the same.
+    """
+    return {one.name: _finite(_value(one, run, control)) for one in indicators}
+
+
+def _value(indicator: Indicator, run: Record, control: Record) -> float:
+    if indicator.kind == "metric" and indicator.source not in _READ:
+        return run.metrics.get(indicator.source, math.nan)
+    return _READ[indicator.source](run, control)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def struck_s(run: Record) -> float:
+    """Return when a fault first struck a run; its start where nobody noted that."""
+    return min((hit.at_s for hit in run.hits), default=0.0)
+
+
+def told(run: Record) -> list[float]:
+    """Return when anything said that something is wrong: an exit code, an alarm in the output, a metric that is no number.
+
+    A run that simply hangs tells nobody: that its time is up says as little of the fault as of anything else.
+
+    Args:
+        run: what to read.
+
+    Returns:
+        Seconds from the run's start.
+    """
+    moments = list(run.failures)
+    if run.alarm_s is not None:
+        moments.append(run.alarm_s)
+    if any(not math.isfinite(value) for value in run.metrics.values()):
+        moments.append(run.seconds)
+    return moments
+
+
+def _detection_time(run: Record, _control: Record) -> float:
+    since = struck_s(run)
+    return min((at - since for at in told(run) if at >= since), default=math.nan)
+
+
+def _noticed(run: Record, control: Record) -> float:
+    return float(math.isfinite(_detection_time(run, control)))
+
+
+def _finished(run: Record, _control: Record) -> float:
+    return float(run.finished)
+
+
+def _resumed_equal(run: Record, control: Record) -> float:
+    """1 where the run ended with the very metrics of control."""
+    return float(run.finished and bool(run.metrics) and dict(run.metrics) == dict(control.metrics))
+
+
+def _setbacks(run: Record) -> Iterator[tuple[int, float]]:
+    """Yield for each time that a run went back: how many steps, and how long until it was as far again (infinite where it never was).
+
+    Ranks report the same steps within a moment of each other: only a step that comes after a pause of its own kind counts, so that
+    going back means to report a step that had been reported by the same run before, and then the steps after it, too.
+    """
+    furthest, at_s = 0, 0.0
+    lost, since_s = 0, 0.0
+    for before, now in pairwise(run.steps):
+        if before.step > furthest:
+            furthest, at_s = before.step, before.at_s
+        if not lost and now.step <= furthest and now.step < before.step:
+            lost, since_s = furthest - now.step + 1, at_s
+        elif lost and now.step > furthest:
+            yield lost, now.at_s - since_s
+            lost = 0
+    if lost:
+        yield lost, math.inf if not run.finished else run.seconds - since_s
+
+
+def _steps_lost(run: Record, _control: Record) -> float:
+    """How many steps were done again; all of them, without end, where the run did not finish."""
+    return float(sum(lost for lost, _ in _setbacks(run))) if run.finished else math.inf
+
+
+def _recovery_time(run: Record, _control: Record) -> float:
+    """The longest time from a last step before a setback until the run was further; 0 where it never went back and finished."""
+    if not run.finished:
+        return math.inf
+    return max((seconds for _, seconds in _setbacks(run)), default=0.0)
+
+
+def _wasted_compute(run: Record, _control: Record) -> float:
+    """Seconds of work that were done again or for nothing: all of a run that did not finish."""
+    return run.seconds if not run.finished else sum(seconds for _, seconds in _setbacks(run))
+
+
+def _spike(run: Record, control: Record) -> list[tuple[float, float]]:
+    """Return loss and control's loss of each step from the strike on at which the loss lies beyond control's; infinite for no number."""
+    usual = {step.step: step.loss for step in control.steps}
+    since = struck_s(run)
+    pairs = [(step.loss, usual.get(step.step, math.nan)) for step in run.steps if step.at_s >= since]
+    known = [(loss if math.isfinite(loss) else math.inf, other) for loss, other in pairs if math.isfinite(other)]
+    return [(loss, other) for loss, other in known if loss > max(other * _SPIKE, other)]
+
+
+def _spike_size(run: Record, control: Record) -> float:
+    return max((loss - other for loss, other in _spike(run, control)), default=0.0)
+
+
+def _spike_steps(run: Record, control: Record) -> float:
+    return float(len(_spike(run, control)))
+
+
+_READ = {
+    "finished": _finished, "noticed": _noticed, "resumed_equal": _resumed_equal, "steps_lost": _steps_lost,
+    "recovery_time": _recovery_time, "wasted_compute": _wasted_compute, "detection_time": _detection_time, "spike_size": _spike_size,
+    "spike_steps": _spike_steps,
+}  # fmt: skip

@@ -1,0 +1,176 @@
+"""The hooks inside a training process, on real optimisers: what each strike changes, that nothing else is, and that all of it goes away."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from refute.core.arming import Arming
+from refute.core.errors import RefuteError
+from refute.core.lease import Lease
+from refute.core.system import Component
+from refute.core.training import LANDED_FILE, RUN_VARIABLE
+from refute.core.zone import Zone
+from refute.injectors.training.hand import TrainingInjector
+
+TRAINER = Component("trainer", "trainer")
+AT = 3
+
+
+@pytest.fixture
+def run_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(RUN_VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def armed(fault, magnitude=None, *, turn=AT, share=1.0, seed=1):
+    hand = TrainingInjector()
+    handle = hand.prepare(Arming(TRAINER, fault, magnitude, share=share, seed=seed, turn=turn))
+    hand.apply(handle, Lease(20.0))
+    return hand, handle
+
+
+def train(steps=6, optimizer=torch.optim.Adam, watch=None):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    chosen = optimizer(model.parameters(), lr=1e-2)
+    data, labels = torch.randn(32, 8), torch.randint(4, (32,))
+    for step in range(1, steps + 1):
+        chosen.zero_grad()
+        nn.functional.cross_entropy(model(data), labels).backward()
+        if watch:
+            watch(step, model, chosen)
+        chosen.step()
+    return torch.cat([weight.detach().reshape(-1) for weight in model.parameters()])
+
+
+def landed(folder):
+    return [json.loads(line) for line in (folder / LANDED_FILE).read_text().splitlines()]
+
+
+FAULTS = [
+    ("numerics.nan_gradient", None), ("numerics.inf_gradient", None), ("numerics.spike", 50.0), ("numerics.bit_flip_weight", 30.0),
+    ("numerics.bit_flip_gradient", 29.0), ("numerics.bit_flip_optimizer", 30.0), ("schedule.lr_spike", 10.0),
+    ("schedule.optimizer_lost", None), ("rank.desync", 1.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fault", "magnitude"), FAULTS)
+def test_a_strike_lands_once_at_its_step_and_its_hooks_go(fault, magnitude, run_folder):
+    usual, untouched = train(), train(AT - 1)
+    hand, handle = armed(fault, magnitude)
+    before = train(AT - 1)
+    assert torch.equal(before, untouched), "nothing happens before the step"
+    hand.rollback(handle)
+    hand, handle = armed(fault, magnitude)
+    struck = train()
+    assert not torch.equal(struck, usual)
+    (strike,) = landed(run_folder)
+    assert strike["step"] == AT
+    assert hand.landed(handle).injected == 1
+    hand.rollback(handle)
+    assert hand.verify(handle)
+    assert torch.equal(train(), usual), "nothing is left"
+
+
+@pytest.mark.parametrize(("fault", "magnitude"), FAULTS)
+def test_armed_with_a_share_of_nothing_it_changes_nothing(fault, magnitude, run_folder):
+    usual = train()
+    hand, handle = armed(fault, magnitude, share=0.0)
+    assert torch.equal(train(), usual)
+    assert hand.landed(handle).injected == 0
+    assert not (run_folder / LANDED_FILE).exists()
+    hand.rollback(handle)
+
+
+def test_an_ended_lease_strikes_nothing(run_folder):
+    usual = train()
+    hand = TrainingInjector()
+    handle = hand.prepare(Arming(TRAINER, "numerics.nan_gradient", turn=AT))
+    lease = Lease(20.0)
+    hand.apply(handle, lease)
+    lease.revoke()
+    assert torch.equal(train(), usual)
+    hand.rollback(handle)
+
+
+def test_a_restarted_run_is_not_struck_again(run_folder):
+    hand, handle = armed("numerics.nan_gradient")
+    assert train().isnan().any()
+    hand.rollback(handle)
+    second = TrainingInjector()
+    second.apply(handle, Lease(20.0))
+    assert not train().isnan().any()
+    second.rollback(handle)
+    assert len(landed(run_folder)) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_one_bit_of_one_weight_is_flipped(dtype, run_folder):
+    weight = nn.Parameter(torch.full((10,), 1.5, dtype=dtype))
+    optimizer = torch.optim.SGD([weight], lr=0.0)
+    weight.grad = torch.zeros_like(weight)
+    hand, handle = armed("numerics.bit_flip_weight", 31.0, turn=1)
+    optimizer.step()
+    hand.rollback(handle)
+    assert sorted(weight.tolist()) == [-1.5] + [1.5] * 9, "bit 31 is the sign, whatever the size"
+
+
+def test_the_learning_rate_is_what_it_was_after_its_spike(run_folder):
+    rates = []
+    hand, handle = armed("schedule.lr_spike", 10.0)
+    train(watch=lambda _step, _model, optimizer: rates.append(optimizer.param_groups[0]["lr"]))
+    hand.rollback(handle)
+    assert rates == [1e-2] * 6
+    assert landed(run_folder)[0]["effect"] == "learning rate times 10"
+
+
+def test_one_nan_is_one_entry(run_folder):
+    counts = []
+    hand, handle = armed("numerics.nan_gradient", turn=2)
+    parameter = nn.Parameter(torch.ones(20))
+    optimizer = torch.optim.SGD([parameter], lr=0.1)
+    for _ in range(3):
+        parameter.grad = torch.ones(20)
+        optimizer.step()
+        counts.append(sum(map(math.isnan, parameter.tolist())))
+    hand.rollback(handle)
+    assert counts == [0, 1, 1]
+
+
+@pytest.mark.parametrize(("fault", "size"), [("checkpoint.stale", None), ("storage.full", 0.5)])
+def test_a_save_goes_wrong_and_the_next_does_not(fault, size, run_folder, tmp_path):
+    hand, handle = armed(fault, 50.0 if size else None, turn=2)
+    target = tmp_path / "last.pt"
+    torch.save({"step": 1, "weights": torch.ones(1000)}, target)
+    whole = target.stat().st_size
+    if fault == "storage.full":
+        with pytest.raises(OSError, match="No space left"):
+            torch.save({"step": 2, "weights": torch.ones(1000)}, target)
+        assert target.stat().st_size == pytest.approx(whole / 2, rel=0.05)  # the archive is named after its file
+    else:
+        torch.save({"step": 2}, target)
+        assert torch.load(target)["step"] == 1
+    torch.save({"step": 3}, f=target)
+    assert torch.load(target)["step"] == 3
+    hand.rollback(handle)
+    assert hand.verify(handle)
+    assert torch.save.__module__ == "torch.serialization"
+
+
+def test_what_is_off_limits_is_kept_out_of(run_folder):
+    usual, hand = train(), TrainingInjector()
+    handle = hand.prepare(Arming(TRAINER, "numerics.nan_gradient", turn=AT))
+    with pytest.raises(RefuteError, match="BLAST-NEVER"):
+        hand.apply(handle, Lease(20.0, zone=Zone((TRAINER,))))
+    assert torch.equal(train(), usual)
+
+
+def test_what_is_no_fault_of_training_is_refused():
+    assert "not a fault for training runs" in TrainingInjector().refuses(Arming(TRAINER, "llm.rate_limit"))
+    assert TrainingInjector().refuses(Arming(Component("data", "data_pipeline"), "rank.killed"))
+    assert "outside" in TrainingInjector().refuses(Arming(TRAINER, "numerics.bit_flip_weight", 32.0))
