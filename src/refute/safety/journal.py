@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -139,9 +140,9 @@ class Journal:
             entry = _entry(path)
             if entry is not None and entry.state == "verified":
                 self._archive(path)
-            elif entry is None and not _lines_of(path) and self._now() - path.stat().st_mtime > 60:
+            elif entry is None and not _lines_of(path) and self._now() - _changed_s(path) > 60:
                 path.unlink(missing_ok=True)
-        finished = sorted(self._done.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
+        finished = sorted(self._done.glob("*.jsonl"), key=_changed_s, reverse=True)
         for path in finished[_KEPT:]:
             path.unlink(missing_ok=True)
 
@@ -168,7 +169,8 @@ class Journal:
 
     def _archive(self, path: Path) -> None:
         make_directory(self._done)
-        path.replace(self._done / path.name)
+        with suppress(FileNotFoundError):  # another process, which prunes, was quicker
+            path.replace(self._done / path.name)
 
 
 @contextmanager
@@ -207,6 +209,14 @@ def _parsed(data: bytes) -> list[dict[str, Any]]:
         if isinstance(line, dict) and line.get("state") in STATES:
             lines.append(line)
     return lines
+
+
+def _changed_s(path: Path) -> float:
+    """Return when a file was changed, seconds since the epoch; the end of time where another process has just taken it away."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _lines_of(path: Path) -> list[dict[str, Any]]:
