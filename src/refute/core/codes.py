@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from refute.core.deviation_codes import DEVIATION_CODES
 from refute.core.exec_codes import EXEC_CODES
 from refute.core.guardian_codes import GUARDIAN_CODES
 from refute.core.host_codes import HOST_CODES
@@ -12,6 +13,7 @@ from refute.core.training_codes import TRAINING_CODES
 
 CODES: dict[str, tuple[str, str, str]] = {
     **EXEC_CODES,
+    **DEVIATION_CODES,
     **GUARDIAN_CODES,
     **HOST_CODES,
     **LIVE_CODES,
