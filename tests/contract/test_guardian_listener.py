@@ -263,6 +263,17 @@ def code(answer):
     return answer["problems"][0]["code"]
 
 
+def test_it_says_what_its_host_permits_and_what_would_mend_a_fault_that_cannot_be(runner):
+    permitted = {fault: one["mechanism"] for one in ask_there(runner.url, "abilities")["abilities"] for fault in one["faults"]}
+    assert permitted["process.pause"] == "signals"
+    with pytest.raises(RefuteError) as caught:
+        ask_there(runner.url, "choose", arming=runner.arming(pidfile=""))
+    problem = caught.value.problems[0]
+    assert (problem.code, problem.next) == (
+        "INJECTOR-NONE", "mend what is said of the component target in the intent file, then: refute check",
+    )  # fmt: skip
+
+
 def test_a_fault_lives_as_long_as_its_connection(runner):
     lines = runner.connected()
     handle = asked(lines, 1, "prepare", arming=runner.arming())["handle"]

@@ -181,13 +181,21 @@ def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -
     learned = kin.passed_on(intent, standings, question.blasts)
     for beliefs in together(list(intent.beliefs.values())):
         mine = [standings[belief.id] for belief in beliefs]
-        barred = _degraded(beliefs[0].when.target, question) or _barred(intent, beliefs, mine, question)
+        barred = _gated(beliefs, standings) or _degraded(beliefs[0].when.target, question) or _barred(intent, beliefs, mine, question)
         if barred is not None:
             refused.append(Refused(beliefs, barred.code, barred.what))
             continue
         one = _propose(intent, beliefs, standings, question, learned)
         (proposals if isinstance(one, Proposal) else refused).append(one)  # type: ignore[arg-type]
     return Plan(tuple(sorted(proposals, key=lambda proposal: -proposal.score)), tuple(refused), question.spent)
+
+
+def _gated(beliefs: tuple[Belief, ...], standings: Mapping[str, Standing]) -> Problem | None:
+    """Return why an experiment has to wait: a belief that comes before it does not hold by fresh evidence."""
+    for name in dict.fromkeys(name for belief in beliefs for name in belief.after):
+        if standings[name].verdict != "held" or not standings[name].answered:
+            return Problem("PLAN-GATED", f"it waits until `{name}` holds, which is {standings[name].state} so far")
+    return None
 
 
 def _degraded(target: str, question: Question) -> Problem | None:

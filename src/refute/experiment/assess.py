@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from refute.core.context import Arm
+from refute.core.deviation import band_of
 from refute.core.feed import Begun, Feed, Settled
 from refute.core.intent import Belief
 from refute.core.measure import Measure, measure
@@ -30,16 +31,31 @@ class Count:
 
     Attributes:
         n: units.
-        breaches: of the criterion; a sum of scores where the indicator is one.
+        breaches: of the criterion; a sum of scores or deviations where the indicator is one.
+        kind: of the indicator, or "".
     """
 
     n: int = 0
     breaches: float = 0.0
+    kind: str = ""
+
+    @property
+    def band(self) -> str:
+        """The band of the mean, where these are deviations of units that are known; else ""."""
+        return band_of(self.breaches / self.n) if self.n and self.kind == "deviation" else ""
+
+    def shown(self, bound: float) -> str:
+        """Return what was counted against what is allowed, in words."""
+        if self.kind != "deviation":
+            return f"{self.breaches:g} breaches in {self.n} eligible units; at most {show_share(bound)} allowed"
+        mean = f"{self.breaches / self.n:.3f} on average, {self.band}" if self.n else "none"
+        return f"deviation of {self.n} eligible units: {mean}; at most {bound:.3g} allowed"
 
     def to_json(self) -> dict[str, Any]:
         """Return counts, rate and a 95 % Jeffreys interval."""
         low, high = jeffreys_interval(self.breaches, self.n, 0.05) if self.n else (0.0, 1.0)
-        return {"n": self.n, "breaches": self.breaches, "rate": self.breaches / self.n if self.n else None, "interval": [low, high]}
+        rate, band = self.breaches / self.n if self.n else None, {"band": self.band} if self.band else {}
+        return {"n": self.n, "breaches": self.breaches, "rate": rate, "interval": [low, high], **band}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +149,7 @@ def judge(look: Look, void: list[str], stopped_by: str, counts: str = "") -> Ver
     """
     if void:
         return Verdict("void", tuple(void))
-    counts = counts or f"{look.treatment.breaches:g} breaches in {look.n} eligible units; at most {show_share(look.bound)} allowed"
+    counts = counts or look.treatment.shown(look.bound)
     if look.decision:
         return Verdict(look.decision, (counts, f"the run was ended by a stop condition: {stopped_by}") if stopped_by else (counts,))
     if look.log_refute >= look.threshold:
@@ -270,14 +286,14 @@ class Assessor:
 
     def _count(self, outcomes: Sequence[Outcome]) -> Count:
         known = self._measure.breaches(outcomes)
-        return Count(len(known), sum(known))
+        return Count(len(known), sum(known), self._measure.kind)
 
 
 def test_of(one: Measure, alpha: float) -> RatioTest | MeanTest | RelativeTest:
     """Return the test for a criterion; a score's is on its badness, which is at most the bound where the criterion holds."""
     if one.relative:
         return RelativeTest(one.bound, alpha)
-    return MeanTest(one.bound, at_least=False, alpha=alpha) if one.kind == "score" else RatioTest(one.bound, alpha)
+    return MeanTest(one.bound, at_least=False, alpha=alpha) if one.kind in {"score", "deviation"} else RatioTest(one.bound, alpha)
 
 
 def assessor(belief: Belief, experiment: Experiment, baseline: Tape) -> Assessor:

@@ -86,7 +86,7 @@ class Joined:
         return {}
 
     def _ready(self, message: Message) -> Message:
-        self._judge = Judge([Indicator(**data) for data in message["indicators"]])
+        self._judge = Judge([Indicator.from_json(data) for data in message["indicators"]])
         return {"versions": _versions()}
 
     def _watch(self, message: Message) -> Message:

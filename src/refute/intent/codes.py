@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from refute.intent.combination_codes import CODES as COMBINATION
+from refute.intent.deviation_codes import CODES as DEVIATION
 from refute.intent.radius_codes import CODES as RADIUS
 from refute.intent.training_codes import TRAINING_CODES
 
@@ -493,5 +494,6 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     **COMBINATION,
     **RADIUS,
+    **DEVIATION,
     **TRAINING_CODES,
 }

@@ -10,6 +10,7 @@
 | `undo` {handle} | {state, reason}: sees to it that a caller's fault is gone; state "" or `verified` says that it is |
 | `relay` {endpoint, token} | {}: from then on the connection is the link of a proxy of this host |
 | `look` | {guardian, live, damaged} |
+| `abilities` | {abilities}: what this host permits, as `refute doctor` tells it |
 | `mend` | what `refute recover` would say here |
 """
 
@@ -19,7 +20,7 @@ import socket
 import ssl
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 from refute import __version__
@@ -30,6 +31,7 @@ from refute.core.link import Message
 from refute.core.process import terminate, this_process
 from refute.core.system import Place
 from refute.core.zone import Zone
+from refute.injectors.host.abilities import abilities
 from refute.injectors.registry import choose, injectors
 from refute.safety import doctor
 from refute.safety._home import at_home, seen_from
@@ -73,6 +75,7 @@ class Caller:
         self._operations = {
             "hello": self._hello, "choose": self._choose, "prepare": self._prepare, "arm": self._arm, "renew": self._renew,
             "disarm": self._disarm, "undo": self._undo, "relay": self._relay, "look": self._look, "mend": self._mend,
+            "abilities": self._abilities,
         }  # fmt: skip
 
     def serve(self) -> None:
@@ -174,6 +177,9 @@ class Caller:
     def _look(self, _message: Message) -> Message:
         damaged = [str(path) for path in self._journal.damaged()]
         return {"guardian": doctor.guardian(self._journal), "live": doctor.live(self._journal), "damaged": damaged}
+
+    def _abilities(self, _message: Message) -> Message:
+        return {"abilities": [asdict(one) for one in abilities()]}
 
     def _mend(self, _message: Message) -> Message:
         return mend(self._journal, injectors()).to_json()
