@@ -339,7 +339,16 @@ class Intent:
         return self.path.parent
 
 
+MODELS = frozenset({"llm", "embedder", "guardrail_model"})
+"""Kinds of components that somebody else mostly runs."""
+
+
 def off_limits(intent: Intent) -> Zone:
     """Return what no fault may touch: what `never` names, with where it is found."""
     components = intent.system.components
     return Zone(tuple(components[name] for name in sorted(intent.blast_radius.never) if name in components))
+
+
+def providers(intent: Intent) -> tuple[Component, ...]:
+    """Return the models that are called directly: what is sent to them says nothing of cohorts. A proxy sees to it by itself."""
+    return tuple(one for one in intent.system.components.values() if one.kind in MODELS and one.via != "proxy")

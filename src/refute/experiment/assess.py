@@ -21,6 +21,8 @@ from refute.system.graph import journeys_through
 
 Word = Literal["held", "refuted", "inconclusive", "void", "aborted"]
 _HEALTHY = 0.95
+BLIND_UNITS = 20
+"""So many treatment units in a row of which the criterion could not be read end the injection: more would spoil units and teach nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Look:
         threshold: log of 1/alpha: either side decides there.
         control_meets: posterior probability that control itself meets the criterion; 1 for relative ones.
         futile: no decision can be reached any more.
+        blind: of the last treatment units the criterion could not be read.
         baseline_rate: breach rate in the baseline, None where nothing was eligible to judge.
         cases: distinct cases among the treatment units.
         absolute: whether treatment is held against a fixed bound rather than against control.
@@ -82,6 +85,7 @@ class Look:
     threshold: float = math.inf
     control_meets: float = 0.0
     futile: bool = False
+    blind: bool = False
     baseline_rate: float | None = None
     cases: int = 0
     absolute: bool = True
@@ -103,7 +107,7 @@ class Look:
     @property
     def over(self) -> bool:
         """Whether more units cannot change the answer."""
-        return bool(self.decision) or self.futile
+        return bool(self.decision) or self.futile or self.blind
 
     def evidence(self) -> dict[str, float]:
         """Return log E on both sides and their bound."""
@@ -153,6 +157,8 @@ def judge(look: Look, void: list[str], stopped_by: str, counts: str = "") -> Ver
     if stopped_by:
         return Verdict("aborted", (f"stop condition: {stopped_by}", counts))
     why = "a decision was out of reach" if look.futile else "the blast radius was used up"
+    if look.blind:
+        why = f"the criterion could not be read in {BLIND_UNITS} units in a row"
     return Verdict("inconclusive", (why, counts))
 
 
@@ -214,7 +220,7 @@ class Assessor:
         self._last = replace(
             self._with_control(tape), treatment=treatment, log_hold=evidence.log_hold, log_refute=evidence.log_refute,
             futile=isinstance(self._test, RatioTest) and self._out_of_reach(tape, treatment),
-            cases=len({outcome.cluster for outcome in ended}),
+            cases=len({outcome.cluster for outcome in ended}), blind=self._blind(ended),
         )  # fmt: skip
         return self._last
 
@@ -255,6 +261,11 @@ class Assessor:
             return False
         left = tape.treated_left(self._may_count)
         return futile(treatment.breaches, treatment.n, treatment.n + left, self._test.bound, self._test.alpha)
+
+    def _blind(self, ended: Sequence[Outcome]) -> bool:
+        """Whether the last units that count say nothing of the criterion: what evaluates it does not work under this fault."""
+        last = ended[-BLIND_UNITS:]
+        return len(last) == BLIND_UNITS and all(self._measure.breach(outcome) is None for outcome in last)
 
     def _counts(self, outcome: Outcome) -> bool:
         """Whether a unit counts, by what is alike in both arms up to the first fault: that it met a call, or that a draw came up.

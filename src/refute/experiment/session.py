@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
-from refute.core.intent import Intent, off_limits
+from refute.core.intent import Intent, off_limits, providers
 from refute.core.link import Message
 from refute.core.outcome import Outcome
 from refute.core.process import ProcessIdentity
@@ -62,7 +62,7 @@ class Session:
         self._loaded = False
         self._looking: asyncio.Task[None] | None = None
         self._failure: RefuteError | None = None
-        self.link = Link(self._heard, off_limits(intent))
+        self.link = Link(self._heard, off_limits(intent), providers(intent))
 
     async def __aenter__(self) -> Self:
         await self.link.__aenter__()

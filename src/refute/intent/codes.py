@@ -317,7 +317,7 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     "TARGET-OFF-LIMITS": (
         "The target is off limits",
-        "`blast_radius.never` names the component.",
+        "`blast_radius.never` names the component, or one that is found at the same endpoint, function, port, pidfile or directory.",
         "Choose another target, or have whoever is responsible lift the limit.",
     ),
     "TARGET-UNREACHABLE": (
