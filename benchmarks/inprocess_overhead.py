@@ -10,10 +10,11 @@ bootstrap interval, in processor time of the calling thread, which a shared mach
 fires; sessions and units are made outside the timed calls, so that none pays for its history. Refute's calls each belong to a
 unit of their own, the dearest case, unless the row says otherwise. Where a tool is not installed its row says so:
 
-    pip install agentic-chaos agentic-chaos-security mcp-chaos-monkey openai httpx
+    pip install agentic-chaos agentic-chaos-security mcp-chaos-monkey openai httpx aiohttp requests
 
 mcp-chaos-monkey replaces the transport of a client: it does not look at the request, draws for each by itself and knows no cohorts,
-logical calls, streams or protocols. It is made for httpx: with the SDK's httpx2 it works only as long as it does not fire.
+logical calls, streams or protocols. It is made for httpx: with the SDK's httpx2 it works only as long as it does not fire. None of
+the three reaches requests or aiohttp.
 """
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ import os
 import random
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+import aiohttp
 import httpx
 import httpx2
 import openai
+import requests
 
 from refute.core.arming import Arming, Handle
 from refute.core.context import UnitContext, current_unit
@@ -62,7 +66,8 @@ WARM_UP = 20
 WARMING = 2
 TURNS = ((False, True, True, False, False, True), (True, False, False, True, True, False))
 """Whether each call of a round passes through the tool; the first ones are not timed."""
-SDK, PLAIN = "openai SDK (httpx2)", "httpx client"
+SDK, PLAIN, REQUESTS, AIOHTTP = "openai SDK (httpx2)", "httpx client", "requests session (urllib3)", "aiohttp session"
+LAYERS = (SDK, PLAIN, REQUESTS, AIOHTTP)
 LIMIT_US = 20
 
 Around = Callable[[int, bool], contextlib.AbstractContextManager[Any]]
@@ -158,6 +163,84 @@ class Client:
         yield
 
 
+class Session:
+    """A session of requests: its pool makes attempts by the library's own method, hooked or not.
+
+    Args:
+        url: the stub's.
+    """
+
+    layer = REQUESTS
+
+    def __init__(self, url: str) -> None:
+        """Connect."""
+        self.session, self.url = requests.Session(), f"{url}/chat/completions"
+        self.call()
+        (self.pool,) = self.session.get_adapter(url).poolmanager.pools._container.values()  # noqa: SLF001 - the one that it has asked through
+        self.kind = type(self.pool)
+        self.unhooked = type("Bare", (self.kind,), {"_make_request": self.kind._make_request})  # noqa: SLF001 - as it is before any hook
+
+    def call(self) -> None:
+        """Ask the model."""
+        self.session.post(self.url, json=BODY).json()
+
+    def call_before(self) -> None:
+        """Ask something else."""
+        self.session.post(self.url, json=BODY | {"n": 1})
+
+    @contextlib.contextmanager
+    def unit(self, number: int, armed: bool, arm: str) -> Iterator[None]:
+        """Call for one unit, through the library's own class or the one that nothing hooks."""
+        token = current_unit.set(UnitContext(f"case/{number}", arm))  # type: ignore[arg-type]
+        self.pool.__class__ = self.kind if armed else self.unhooked
+        yield
+        current_unit.reset(token)
+
+
+class AsyncSession:
+    """A session of aiohttp, on an event loop of its own.
+
+    Args:
+        url: the stub's.
+    """
+
+    layer = AIOHTTP
+
+    def __init__(self, url: str) -> None:
+        """Connect."""
+        self.loop, self.url, self.kind = asyncio.new_event_loop(), f"{url}/chat/completions", aiohttp.ClientSession
+        with warnings.catch_warnings(action="ignore"):
+            self.unhooked = type("Bare", (self.kind,), {"_request": self.kind._request})  # noqa: SLF001 - as it is before any hook
+        self.session = self.loop.run_until_complete(self._made())
+
+    def __del__(self) -> None:
+        """Close."""
+        self.loop.run_until_complete(self.session.close())
+
+    async def _made(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    def call(self) -> None:
+        """Ask the model."""
+        self.loop.run_until_complete(self._asked(BODY))
+
+    def call_before(self) -> None:
+        """Ask something else."""
+        self.loop.run_until_complete(self._asked(BODY | {"n": 1}))
+
+    async def _asked(self, body: dict[str, Any]) -> None:
+        async with self.session.post(self.url, json=body) as reply:
+            await reply.json()
+
+    @contextlib.contextmanager
+    def unit(self, number: int, armed: bool, arm: str) -> Iterator[None]:
+        """Call for one unit, through the library's own class or the one that nothing hooks."""
+        token = current_unit.set(UnitContext(f"case/{number}", arm))  # type: ignore[arg-type]
+        self.session.__class__ = self.kind if armed else self.unhooked
+        yield
+        current_unit.reset(token)
+
+
 def contenders(url: str) -> tuple[list[Contender], dict[str, str]]:
     """Return everything that is compared, and why the rest is not."""
     found: list[Contender] = []
@@ -171,18 +254,22 @@ def contenders(url: str) -> tuple[list[Contender], dict[str, str]]:
                 found += add(Client(layer, url))
             except ImportError as error:
                 missing[add.__name__.strip("_").replace("_", "-")] = f"not installed ({error.name})"
+    for kind in (Session, AsyncSession):
+        found.append(Contender(kind.layer, "nothing", kind(url).call))
+        found += [_refute(kind(url), arm) for arm in ("treatment", "control")]
+        found.append(_refute_later(kind(url)))
     return found, missing
 
 
-def _refute(client: Client, arm: str) -> Contender:
+def _refute(client: Client | Session | AsyncSession, arm: str) -> Contender:
     return Contender(client.layer, f"refute, {arm}", client.call, lambda number, armed: client.unit(number, armed, arm))
 
 
-def _refute_later(client: Client) -> Contender:
+def _refute_later(client: Client | Session | AsyncSession) -> Contender:
     @contextlib.contextmanager
     def around(number: int, armed: bool) -> Iterator[None]:
         with client.unit(number, armed, "treatment"):
-            client.http.post(client.url, json=BODY | {"n": 1})
+            client.call_before()
             yield
 
     return Contender(client.layer, "refute, second of a unit", client.call, around)
@@ -324,7 +411,7 @@ def show(report: dict[str, Any]) -> None:
     """Print the report for people."""
     seen = f"{report['eligible']} eligible calls in treatment and {report['control_eligible']} in control, and hit {report['injected']}"
     print(f"{report['rounds']} rounds; refute saw {seen}; limit {LIMIT_US} µs")
-    for layer in (SDK, PLAIN):
+    for layer in LAYERS:
         rows = [row for row in report["rows"] if row["layer"] == layer]
         call, wall = (statistics.median(row[name] for row in rows) for name in ("call_us", "call_wall_us"))
         print(f"\n{layer}: a bare call takes {call:.0f} µs of processor time, {wall:.0f} µs in all")

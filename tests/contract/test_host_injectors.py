@@ -163,6 +163,7 @@ def is_gone(served):
     assert served.ask() == b"ConnectionRefusedError"
 
 
+DELAYS = "nfqueue" if injectors()["netem"].lacks("network.delay").what else "netem"
 CASES = [
     ("process.pause", None, "signals", hangs),
     ("process.memory", None, "prlimit", fails_with(b"memory", b"MemoryError")),
@@ -171,7 +172,7 @@ CASES = [
     ("network.partition", None, "iptables", hangs),
     ("network.reset", None, "iptables", is_reset),
     ("network.loss", 40.0, "iptables", is_thinned),
-    ("network.delay", 0.15, "nfqueue", is_late),
+    ("network.delay", 0.15, DELAYS, is_late),
     ("network.bandwidth", 50.0, "nfqueue", is_thin),
     ("disk.full", None, "ballast", fails_with(b"write", b"OSError28")),
     ("disk.full", 0.5, "ballast", fails_with(b"write", b"ZeroDivisionError")),  # a short write, as the kernel gives
@@ -246,14 +247,14 @@ sys.stdin.read()
 def test_a_dead_holder_of_packets_lets_them_pass(served):
     """Fail-open: what is left of the fault is rules without effect."""
     arming = aimed(served, "network.delay", 0.5)
-    injector = choose(arming)
+    injector = injectors()["nfqueue"]
     handle = injector.prepare(arming)
     lease = Lease(20)
     injector.apply(handle, lease)
     try:
         assert served.seconds() > 0.5
-        injector._holders[handle.id].kill()
-        injector._holders[handle.id].wait()
+        os.kill(injector._holders[handle.id].pid, 9)
+        time.sleep(0.2)
         assert served.seconds() < 0.1
         assert not injector.verify(handle)
         until(lambda: injector.landed(handle).injected < injector.landed(handle).eligible)
@@ -362,6 +363,42 @@ def test_a_namespace_is_struck_from_within(namespace, fault, magnitude):
     assert injector.verify(handle)
     said, seconds = ask()
     assert (said, seconds < 0.2) == (b"well", True)
+
+
+def test_all_look_ups_of_a_namespace_fail_and_no_others(namespace):
+    """Over IPv4 and IPv6; its resolver need not be there."""
+    component = Component("target", "datastore", endpoint="http://10.231.7.2:8099", place=Place(netns=namespace))
+    question = "abcd01000001000000000000076578616d706c6503636f6d0000010001"
+    ask = f"""
+import socket
+for family, address in ((socket.AF_INET, "10.231.7.1"), (socket.AF_INET6, "::1")):
+    with socket.socket(family, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(0.5)
+        asking.connect((address, 53))
+        try:
+            asking.send(bytes.fromhex("{question}"))
+            print(asking.recv(512)[3] & 15, end=" ")
+        except OSError as error:
+            print(type(error).__name__, end=" ")
+"""
+
+    def codes(*within):
+        return subprocess.run([*within, sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.split()
+
+    arming = Arming(component, "dns.not_found")
+    injector = choose(arming)
+    handle, lease = injector.prepare(arming), Lease(20)
+    before = codes("ip", "netns", "exec", namespace)
+    injector.apply(handle, lease)
+    try:
+        assert codes("ip", "netns", "exec", namespace) == ["3", "3"]
+        until(lambda: injector.landed(handle).effect == {"lookups_failed": 2.0})
+        assert "3" not in codes(), "the host's own look-ups are not touched"
+    finally:
+        lease.revoke()
+        injector.rollback(handle)
+    assert injector.verify(handle)
+    assert codes("ip", "netns", "exec", namespace) == before != ["3", "3"]
 
 
 def test_a_namespace_that_is_gone_has_taken_its_rules_with_it(namespace):

@@ -491,6 +491,39 @@ assert hooks_installed() == 0 and INJECTOR.verify(handle) and INJECTOR.landed(ha
 """
 
 
+HALF = """
+import sys, threading, time, types
+from importlib.machinery import ModuleSpec
+from refute.injectors.transports.hooks import Hooks, Site
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        return ModuleSpec(name, self) if name == "slow" else None
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        time.sleep(0.5)
+        module.Client = type("Client", (), {"ask": lambda self: "itself"})
+
+sys.meta_path.append(Slow())
+hooks = Hooks([Site("slow", "Client", "ask", lambda module, original: lambda self: "hooked")])
+importing = threading.Thread(target=lambda: __import__("slow"))
+importing.start()
+time.sleep(0.2)
+assert "slow" in sys.modules
+hooks.install()
+importing.join()
+time.sleep(0.2)
+assert sys.modules["slow"].Client().ask() == "hooked"
+hooks.remove()
+assert sys.modules["slow"].Client().ask() == "itself"
+"""
+
+
+def test_a_library_that_another_thread_is_just_importing_is_hooked_once_it_is_there():
+    subprocess.run([sys.executable, "-c", HALF], check=True, timeout=30)
+
+
 def test_libraries_imported_after_arming_are_hooked():
     subprocess.run([sys.executable, "-c", LATE], check=True, timeout=30)
 

@@ -29,7 +29,7 @@ WRITTEN = {
     "30%": "percentage", "30 s": "duration", "5/s": "rate", "0.40 USD": "money", "0.60 USD per 1M": "price",
     "app.main:answer": "`module:function`",
     "http://127.0.0.1:8000/ask": "URL", "http://127.0.0.1:8000/v1": "URL, `tcp://HOST:PORT` or `stdio://NAME`",
-    "tls://10.0.0.2:7443": "`tls://HOST:PORT`", "accuracy=([0-9.]+)": "regular expression",
+    "tls://10.0.0.2:7443": "`tls://HOST:PORT`", "exec shop": "`proxy` or `exec NAME`", "accuracy=([0-9.]+)": "regular expression",
     "free": "text or number, or a list of them", "answered >= 95%": "criterion", "2 s": "number with the fault's unit",
 }  # fmt: skip
 """What a value is called on the page, by the first example in the schema."""

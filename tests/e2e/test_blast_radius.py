@@ -102,8 +102,8 @@ def test_harm_is_predicted_before_and_counted_after_and_the_budget_knows(tiny):
     assert blast["predicted"]["journeys"] == announced["proposal"]["reach"]
     assert blast["predicted"]["components"] == announced["proposal"]["harm"]
     ask = blast["actual"]["journeys"]["ask"]
-    assert ask["harmed"]
-    assert blast["actual"]["components"] == {"app": True, "llm": True}
+    assert ask["became"] == "harmed"
+    assert blast["actual"]["components"] == {"app": "harmed", "llm": "harmed"}
     assert 0 < ask["low"] < ask["spoiled"] < ask["high"]
     assert 0 <= blast["brier"] <= 1
     _, lines, _ = tiny.refute("plan", "--json", "--again")

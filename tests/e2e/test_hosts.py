@@ -189,6 +189,36 @@ def test_the_service_cut_off_from_everybody_is_still_continued_by_the_guardian_b
     until(lambda: not branch.journal(target).live(), 2)
 
 
+def test_abort_has_the_other_host_remove_what_a_frozen_runner_has_broken_there(branch):
+    long(branch)
+    process, target = branch.injecting(), branch.hosts.target
+    process.send_signal(signal.SIGSTOP)
+    start = time.monotonic()
+    code, lines, _ = branch.hosts.runner.refute("abort", "--wait", "0", "--json")
+    assert branch.well()
+    assert time.monotonic() - start < LEASE_TTL_S - 0.5, "sooner than its lease would have ended"
+    assert [(one["target"], one["ending"]) for one in lines[-1]["removed_elsewhere"]] == [("stock", "recovered")]
+    assert (code, lines[-1]["live"], [run["ended"] for run in lines[-1]["runs"]]) == (5, [], [False]), "the frozen run is still there"
+    until(lambda: sum(b"--listen" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in target.pids()) == 1, 2)
+    process.send_signal(signal.SIGCONT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, out[-1500:] + err
+    assert branch.hosts.runner.refute("doctor", "--json")[1][-1]["live"] == []
+
+
+def test_abort_says_where_the_other_host_cannot_be_asked_and_the_lease_ends_it(branch):
+    long(branch)
+    process = branch.injecting()
+    process.send_signal(signal.SIGSTOP)
+    branch.hosts.runner.link("down")
+    code, lines, _ = branch.hosts.runner.refute("abort", "--wait", "0", "--json")
+    (one,) = lines[-1]["removed_elsewhere"]
+    assert (code, one["ending"], "cannot be asked" in one["reason"]) == (5, "unproven", True), lines
+    until(branch.well, LEASE_TTL_S + ALLOWED_S)
+    process.send_signal(signal.SIGCONT)
+    process.kill()
+
+
 def test_a_guardian_and_its_understudy_that_die_are_replaced_when_recover_asks(branch):
     long(branch)
     process, target = branch.injecting(), branch.hosts.target
@@ -256,5 +286,5 @@ def test_check_says_what_the_other_host_would_use_and_a_run_that_cannot_ask_it_i
     assert (code, [line["code"] for line in lines if line["event"] == "problem"]) == (3, ["GUARDIAN-UNREACHED"])
     assert time.monotonic() - start < 25
     told = runner.start(sys.executable, "-m", "refute", "check", "--json", **where).communicate(timeout=30)[0]
-    assert json.loads(told.splitlines()[-1])["beliefs"][0]["host"].startswith("cannot: ")
+    assert json.loads(told.splitlines()[-1])["beliefs"][0]["host"].startswith("cannot [GUARDIAN-UNREACHED]: ")
     assert branch.well()

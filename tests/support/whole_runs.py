@@ -28,7 +28,7 @@ def whole_run(fault: str, seed: int) -> Trial:
     """Do one: the runner, its guardian or both are killed at a random instant of a run."""
     rng = random.Random(seed)
     kill = Kill(rng.choice([("runner",), ("guardian",), ("guardian", "runner")]), at_s=rng.uniform(0.5, 10.0))
-    outcome = Trial(kill, f"{fault} (whole run)")
+    outcome = Trial(kill, f"{fault} (whole run)", lease_s=LEASE_TTL_S)
     with tempfile.TemporaryDirectory(prefix="crash-run-") as place:
         shop = Path(place) / "shop"
         shutil.copytree(SHOP, shop)

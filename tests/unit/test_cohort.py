@@ -12,6 +12,7 @@ import pytest
 from refute.core.cohort import Seal, read_report, report, without_unit
 from refute.core.context import UnitContext, current_unit
 from refute.experiment.tally import Tally
+from refute.injectors import ingress
 from refute.integrations import asgi, wsgi
 
 KEY = "a case, größer=1;x/3/inject"
@@ -52,12 +53,12 @@ def test_a_garbled_or_unsigned_report_is_dropped(datagram):
 
 
 @pytest.fixture
-def link(monkeypatch):
+def link():
     with tempfile.TemporaryDirectory() as folder:
         environ = {"REFUTE_LINK": str(Path(folder) / "link"), "REFUTE_LINK_TOKEN": "token"}
-        for name, value in environ.items():
-            monkeypatch.setenv(name, value)
+        ingress.enter(environ)
         yield environ
+        ingress.leave()
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ async def test_asgi_takes_forged_members_away_and_leaves_the_rest(link, baggage)
     assert seen == [(None, [*alone, (b"baggage", b"tenant=a")]), (None, alone), (None, alone)]
 
 
-async def test_asgi_passes_other_scopes_untouched_and_without_a_link_takes_away_what_outsiders_sent(link, baggage, monkeypatch):
+async def test_asgi_passes_other_scopes_untouched_and_without_a_link_takes_away_what_outsiders_sent(link, baggage):
     seen = []
 
     async def app(scope, receive, send):
@@ -111,7 +112,7 @@ async def test_asgi_passes_other_scopes_untouched_and_without_a_link_takes_away_
 
     websocket = {"type": "websocket", "headers": [(b"baggage", baggage.encode())]}
     await asgi.CohortMiddleware(app)(websocket, None, None)
-    monkeypatch.delenv("REFUTE_LINK")
+    ingress.leave()
     http = websocket | {"type": "http"}
     await asgi.CohortMiddleware(app)(http, None, None)
     plain = {"type": "http", "headers": [(b"baggage", b"tenant=a")]}
@@ -164,8 +165,21 @@ def test_wsgi_trusts_no_forgery(link, baggage, sent, seen):
     assert wsgi.CohortMiddleware(app)(environ, None) == [None, seen]
 
 
-def test_wsgi_without_a_link_takes_away_what_outsiders_sent(link, baggage, monkeypatch):
-    monkeypatch.delenv("REFUTE_LINK_TOKEN")
+async def test_without_a_link_the_unit_of_live_traffic_stays(link):
+    ingress.leave()
+    live = UnitContext(KEY, "treatment")
+    token = current_unit.set(live)
+
+    async def app(scope, receive, send):
+        assert current_unit.get() is live
+
+    await asgi.CohortMiddleware(app)({"type": "http", "headers": []}, None, None)
+    assert list(wsgi.CohortMiddleware(lambda *_: [current_unit.get()])({}, None)) == [live]
+    current_unit.reset(token)
+
+
+def test_wsgi_without_a_link_takes_away_what_outsiders_sent(link, baggage):
+    ingress.leave()
     (seen,) = wsgi.CohortMiddleware(lambda environ, _: [environ])({"HTTP_BAGGAGE": baggage}, None)
     assert seen == {}
     environ = {"HTTP_BAGGAGE": "tenant=a"}

@@ -73,9 +73,9 @@ def test_what_was_seen_moves_the_component_and_a_little_the_others():
 
 
 def test_a_prediction_is_compared_with_what_happened():
-    right = compare({"ask": 0.9}, ["ask"], ["ask", "chat"])
-    wrong = compare({"ask": 0.9}, ["chat"], ["ask", "chat"])
+    right = compare({"ask": 0.9}, {"ask": True, "chat": False})
+    wrong = compare({"ask": 0.9}, {"ask": False, "chat": True})
     assert right.brier == pytest.approx(0.005)
     assert right.surprises == ()
     assert wrong.surprises == ("chat", "ask")
-    assert compare({}, [], []).brier == 0.0
+    assert compare({}, {}).brier is None

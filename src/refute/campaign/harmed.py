@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from refute.campaign.plan import Proposal
 from refute.campaign.record import Record
 from refute.core.intent import Intent
+from refute.experiment.harm import Became
 from refute.experiment.telling import Result
 from refute.learning import Resilience, compare, resilience
+
+_T = TypeVar("_T")
 
 
 def tell_blast(record: Record, intent: Intent, result: Result, proposal: Proposal, environment: str) -> None:
     """Tell what a run harmed, beside what was predicted of it; nothing where nothing was injected.
 
-    Watched are the journeys, the components at which they enter, and the target: of what lies between, outcomes say nothing.
+    Watched are the journeys, the components at which they enter, and the target: of what lies between, outcomes say nothing. What they
+    leave unclear is not held against the prediction.
 
     Args:
         record: where to.
@@ -29,13 +33,11 @@ def tell_blast(record: Record, intent: Intent, result: Result, proposal: Proposa
     if not result.harm:
         return
     target = result.experiment.arming.component.name
-    harmed = {name for name, harm in result.harm.items() if harm.harmed and name}
-    entries = {intent.system.journeys[name].entry: False for name in result.harm if name in intent.system.journeys}
-    entries |= {intent.system.journeys[name].entry: True for name in harmed}
-    components = entries | {target: result.landing.injected > 0}
+    journeys = {name: harm.became for name, harm in result.harm.items() if name in intent.system.journeys}
+    components = _entries(intent, journeys) | {target: "harmed" if result.landing.injected else "spared"}
     reach, harm = dict(proposal.reach), dict(proposal.harm)
-    touched = [name for name, hit in components.items() if hit]
-    found = compare(_named(reach, harm), _names(harmed, touched), _names([name for name in result.harm if name], components))
+    known = {name: became == "harmed" for name, became in _named(journeys, components).items() if became != "unclear"}
+    found = compare(_named(reach, harm), known)
     record.tell(
         "blast", experiment=result.experiment.id, target=target, environment=environment, predicted={"journeys": reach, "components": harm},
         actual={"journeys": {name: one.to_json() for name, one in result.harm.items()}, "components": components},
@@ -65,10 +67,14 @@ def spent(intent: Intent, blasts: Iterable[Mapping[str, Any]], environment: str,
     return resilience(((run["units"], run["low"], run["high"]) for run in runs), whole, budget.spend)
 
 
-def _named(journeys: Mapping[str, float], components: Mapping[str, float]) -> dict[str, float]:
-    """Return all predictions, under names that tell journeys and components apart."""
-    return {f"journey {name}": chance for name, chance in journeys.items()} | dict(components)
+def _entries(intent: Intent, journeys: Mapping[str, Became]) -> dict[str, Became]:
+    """Return what became of the components at which journeys enter: harmed with any of its journeys, spared with all of them."""
+    found: dict[str, set[Became]] = {}
+    for name, became in journeys.items():
+        found.setdefault(intent.system.journeys[name].entry, set()).add(became)
+    return {entry: "harmed" if "harmed" in became else "spared" if became == {"spared"} else "unclear" for entry, became in found.items()}
 
 
-def _names(journeys: Iterable[str], components: Iterable[str]) -> list[str]:
-    return [*(f"journey {name}" for name in journeys), *components]
+def _named(journeys: Mapping[str, _T], components: Mapping[str, _T]) -> dict[str, _T]:
+    """Return both under names that tell journeys and components apart."""
+    return {f"journey {name}": one for name, one in journeys.items()} | dict(components)

@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "accept": ("refute.cli.accept:accept", "Live with a refuted belief for now: who, why, until when."),
     "proxy": ("refute.cli.proxy:proxy", "Stand in front of an upstream, for any language; untouched until a run arms it."),
     "guardian": ("refute.cli.guardian:guardian", "Let runs on other hosts break what runs on this one, under leases."),
+    "exec": ("refute.cli.exec_:exec_", "Start a Python program that runs may arm; untouched until then."),
     "report": ("refute.cli.report:report", "Write what was learned as one HTML file."),
     "approve": ("refute.cli.approve:approve", "Say yes, signed, to a run that somebody else starts."),
     "abort": ("refute.cli.abort:abort", "Stop every live experiment now."),

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,7 +14,8 @@ import click
 from refute.campaign import standings
 from refute.cli._campaign import FOLDER
 from refute.cli._intent import intent_argument, tell_problems
-from refute.core.errors import RefuteError
+from refute.core.arming import Arming
+from refute.core.errors import Problem, RefuteError
 from refute.core.intent import Belief, Intent, When
 from refute.core.units import show_share
 from refute.experiment.design import aim
@@ -90,7 +92,7 @@ def _summary(intent: Intent, file: Path, faults: Mapping[str, Fault]) -> dict[st
             "if_wrong": str(belief.if_wrong),
             "owner": belief.owner,
             "where": belief.where,
-            **({"host": host} if (host := _host(intent, belief, faults)) else {}),
+            **_hosted(intent, belief, faults),
         }
         for belief in intent.beliefs.values()
     ]
@@ -125,12 +127,36 @@ def _host(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> str:
     """Say how its host would carry out a fault of a whole component, or what it lacks for it; "" for any other fault."""
     if not faults[belief.when.fault].whole:
         return ""
-    try:
-        return ", ".join(
-            f"{one.fault} by {mechanism(one) if struck_elsewhere(one) else choose(one).name}" for one in aim(intent, belief, 0)
+    told = []
+    for one in aim(intent, belief, 0):
+        name, problem = _done_by(belief, one)
+        told.append(
+            f"{one.fault} by {name}"
+            if problem is None
+            else f"cannot [{problem.code}]: {problem.seen or problem.what}; at {problem.where}; next: {problem.next}"
         )
+    return ", ".join(told)
+
+
+def _hosted(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> dict[str, object]:
+    """Return the same as JSON, with the first problem by its parts where there is one."""
+    if not (host := _host(intent, belief, faults)):
+        return {}
+    problems = (problem for one in aim(intent, belief, 0) if (problem := _done_by(belief, one)[1]) is not None)
+    missing = next(problems, None)
+    return {"host": host} | ({"missing": missing.to_json()} if missing is not None else {})
+
+
+def _done_by(belief: Belief, arming: Arming) -> tuple[str, Problem | None]:
+    """Return the injector that would carry out a fault on its host; or what keeps it, where that stands, and what would mend it."""
+    from refute.injectors.host.abilities import lack_of
+
+    try:
+        return mechanism(arming) if struck_elsewhere(arming) else choose(arming).name, None
     except RefuteError as error:
-        return f"cannot: {error.problems[0].seen or error.problems[0].what}"
+        here = not arming.component.place.host
+        next_ = (lack_of(arming.fault).next if here else "") or error.problems[0].next
+        return "", replace(error.problems[0], where=belief.where, next=next_)
 
 
 def _head(intent: Intent) -> str:

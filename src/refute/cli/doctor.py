@@ -56,7 +56,7 @@ def doctor(path: Path, address: str | None, as_json: bool) -> None:
         checks, live, damaged, guardian = [], seen["live"], seen["damaged"], seen["guardian"]
     else:
         journal = Journal()
-        checks = [*_packages(), _ledger(path), _guarded("journal", lambda: f"{probe(journal.directory)} can be written")]
+        checks = [*_packages(), _ledger(path), _guarded("journal", lambda: f"{probe(journal.directory)} can be written"), *_abilities()]
         (live, damaged), guardian = _live(journal), safety.guardian(journal)
     checks.append(_guardian(guardian))
     checks.extend(_services())
@@ -123,6 +123,15 @@ def _guardian(found: dict[str, Any] | None) -> Check:
     return Check("guardian", not resisting, seen, "mend the cause; it tries again by itself" if resisting else "")
 
 
+def _abilities() -> Iterator[Check]:
+    """What this host permits of faults of processes, ports and disks."""
+    from refute.injectors.host.abilities import abilities
+
+    for one in abilities():
+        name = f"{', '.join(one.faults)} by {one.mechanism}"
+        yield Check(name, None, f"missing: {one.lack.what}" if one.lack.what else one.means, one.lack.next)
+
+
 def _guarded_run(run: dict[str, Any]) -> str:
     caller = f" of {run['by']}, on another host" if run.get("by") else ""
     return f"experiment {run['experiment']}{caller}, lease {run['lease_s']:.1f} s"
@@ -150,7 +159,7 @@ def _show(checks: list[Check], live: list[dict[str, Any]], damaged: list[str]) -
     for check in checks:
         mark = {True: "ok", False: "NOT OK", None: "-"}[check.ok]
         click.echo(f"{mark:7}{check.name}: {check.seen}")
-        if check.ok is False and check.next:
+        if check.ok is not True and check.next:
             click.echo(f"       next: {check.next}")
     for path in damaged:
         click.echo(f"damaged: {path}; next: refute recover")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from refute.core.exec_codes import EXEC_CODES
 from refute.core.guardian_codes import GUARDIAN_CODES
 from refute.core.live_codes import LIVE_CODES
 from refute.core.planning_codes import PLANNING_CODES
@@ -9,6 +10,7 @@ from refute.core.proxy_codes import PROXY_CODES
 from refute.core.training_codes import TRAINING_CODES
 
 CODES: dict[str, tuple[str, str, str]] = {
+    **EXEC_CODES,
     **GUARDIAN_CODES,
     **LIVE_CODES,
     **PLANNING_CODES,
@@ -85,6 +87,11 @@ CODES: dict[str, tuple[str, str, str]] = {
         "A handle is applied twice",
         "Each handle is good for one application, so that its landing counts one run only.",
         "Prepare a new handle.",
+    ),
+    "CLOCK-LIBRARY": (
+        "No library to shift a clock with",
+        "The clock of a program can be shifted only where it is started with libfaketime, which is not installed here.",
+        "Run `pip install 'refute[clock]'`.",
     ),
     "CODE-UNKNOWN": (
         "Unknown code",

@@ -28,6 +28,8 @@ class Place:
         port: TCP port at which it listens, 0 where it is not stated.
         netns: named network namespace that it runs in, "" for the host's own.
         directory: absolute path of the directory that it writes to, or "".
+        authority: absolute path of the certificate of who signs its certificate, or "".
+        authority_key: absolute path of their key, or "".
         host: name of the host that all this is about, "" for this one.
         guardian: `tls://HOST:PORT` at which that host's guardian is reached, or "".
         exposed: whether its port is reached from other hosts, so that faults of it strike what arrives at any interface.
@@ -38,9 +40,14 @@ class Place:
     port: int = 0
     netns: str = ""
     directory: str = ""
+    authority: str = ""
+    authority_key: str = ""
     host: str = ""
     guardian: str = ""
     exposed: bool = False
+
+
+_EXEC = "exec "
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class Component:
         endpoint: base URL at which others reach it, or "".
         python: `module:function` that is called to reach it, or "".
         place: where it is found on this host.
-        via: name of the injector that stands on the way to it (`proxy`), or "" for whichever can reach it.
+        via: what stands on the way to it: `proxy`, or `exec NAME` for the program that calls it; "" for whatever can reach it.
         version: of what runs there, as stated; `env:NAME` where an environment variable holds it; "" where nobody states it.
     """
 
@@ -66,6 +73,11 @@ class Component:
     place: Place = Place()
     via: str = ""
     version: str = ""
+
+    @property
+    def program(self) -> str:
+        """The name of the program under `refute exec` in which its calls are broken, "" where there is none."""
+        return self.via.removeprefix(_EXEC) if self.via.startswith(_EXEC) else ""
 
     @property
     def port(self) -> int:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from refute.core.feed import independent
 from refute.core.outcome import Outcome, Slot
 from refute.stats import compare_arms, log_harm
+
+Became = Literal["harmed", "spared", "unclear"]
+
+NEGLIGIBLE = 0.1
+"""Share of a journey's units that may have been spoiled unseen where it is called spared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,8 @@ class Harm:
         spoiled: units that went bad because of the fault; below 0 where control did worse.
         low: of its 95 % interval.
         high: likewise.
-        harmed: whether chance does not explain it.
+        became: harmed, where chance does not explain what was spoiled; spared, where the interval leaves no room for more than
+            `NEGLIGIBLE` of its units; unclear, where there were too few of them to say either.
     """
 
     treatment: Bad
@@ -43,7 +49,7 @@ class Harm:
     spoiled: float
     low: float
     high: float
-    harmed: bool
+    became: Became
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
@@ -75,6 +81,7 @@ def harm_of(slots: Iterable[Slot], before: Iterable[Outcome], ratios: Collection
 
 def _harm(slots: list[Slot], usual: Bad, ratios: Collection[str], alpha: float) -> Harm | None:
     spoiled = variance_low = variance_high = 0.0
+    units = 0
     treatment = control = Bad()
     segments: list[tuple[int, int, float]] = []
     for step in sorted({slot.step for slot in slots}):
@@ -89,6 +96,7 @@ def _harm(slots: list[Slot], usual: Bad, ratios: Collection[str], alpha: float) 
             continue
         stands_for = sum(slot.arm == "treatment" for slot in here)
         difference = compare_arms((treated.bad, treated.units), (beside.bad, beside.units), min(share, 0.5))
+        units += stands_for
         spoiled += difference.difference * stands_for
         variance_low += ((difference.difference - difference.low) * stands_for) ** 2
         variance_high += ((difference.high - difference.difference) * stands_for) ** 2
@@ -99,7 +107,8 @@ def _harm(slots: list[Slot], usual: Bad, ratios: Collection[str], alpha: float) 
         return None
     low, high = spoiled - math.sqrt(variance_low), spoiled + math.sqrt(variance_high)
     harmed = log_harm(segments) >= -math.log(alpha) if segments else low > 0
-    return Harm(treatment, control, spoiled, low, high, harmed)
+    spared = high < NEGLIGIBLE * units
+    return Harm(treatment, control, spoiled, low, high, "harmed" if harmed else "spared" if spared else "unclear")
 
 
 def _bad(outcomes: Iterable[Outcome], ratios: Collection[str]) -> Bad:

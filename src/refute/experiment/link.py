@@ -160,7 +160,7 @@ class Link:
     async def _armed_with(self, peer: Peer, handles: list[Message], ttl_s: float) -> None:
         peer.armed, peer.refused = True, ""
         try:
-            mine = [handle for handle in handles if peer.role != "proxy" or handle["injector"] == "proxy"]
+            mine = [handle for handle in handles if _concerns(peer, handle)]
             await peer.grant("arm", ttl_s, handles=mine, off_limits=self._zone.to_json())
         except RefuteError as error:
             if peer.role == "worker":
@@ -227,3 +227,11 @@ class Link:
             self.peers.append(peer)
             self._joined.notify_all()
         return peer
+
+
+def _concerns(peer: Peer, handle: Message) -> bool:
+    """Say whether a fault is to be armed in a process: one of a proxy's is in no other, one of a program's calls in no other program."""
+    if peer.role == "proxy":
+        return bool(handle["injector"] == "proxy")
+    via = str(handle["data"].get("arming", {}).get("component", {}).get("via", ""))
+    return not (via.startswith("exec ") and peer.role == "exec" and peer.serves) or via.removeprefix("exec ") in peer.serves

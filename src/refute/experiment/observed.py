@@ -16,7 +16,7 @@ from refute.core.intent import Intent
 from refute.core.link import ADDRESS_VARIABLE, TOKEN_VARIABLE, Message
 from refute.core.process import ProcessIdentity
 from refute.experiment.armament import to_the_end
-from refute.experiment.doors import invite_proxies, invite_services
+from refute.experiment.doors import invite_named, invite_programs, invite_proxies, programs
 from refute.experiment.link import Link
 from refute.experiment.peer import Peer
 from refute.experiment.sightings import Allotment, Sightings
@@ -74,7 +74,7 @@ class ObservedSession:
 
         Raises:
             RefuteError: nobody of a service is there (`OBSERVE-NONE`), one cannot evaluate an indicator (`OBSERVE-INDICATOR`), or a
-                proxy that is needed does not join (`PROXY-NONE`).
+                proxy or program that is needed does not join (`PROXY-NONE`, `EXEC-NONE`).
         """
         clear(doors_directory())
         refusals = await self._look()
@@ -86,7 +86,9 @@ class ObservedSession:
                     "OBSERVE-NONE", f"no process of the service {service} could be asked to join", exit_code=EXIT_INCONCLUSIVE,
                     seen="; ".join(map(str, refusals)) or "none was found", next="send it a request, then: refute doctor",
                 )  # fmt: skip
-        await invite_proxies(self.link, self._intent.system.components.values())
+        components = self._intent.system.components.values()
+        await invite_proxies(self.link, components)
+        await invite_programs(self.link, components)
         self._looking = asyncio.create_task(self._keep_looking())  # by itself: a process that is slow to join must not hold up the lease
         return {name: version for versions in self._ready.values() for name, version in versions.items()}
 
@@ -166,6 +168,7 @@ class ObservedSession:
         while True:
             await asyncio.sleep(_LOOK_S)
             await self._look()
+            await invite_named(self.link, "exec", programs(self._intent.system.components.values()))
             if self._phase is not None and not self._phase.closed_s:
                 await self._watch_new(self._phase)
 
@@ -195,7 +198,7 @@ class ObservedSession:
 
     async def _look(self) -> list[Exception]:
         """Knock at every door of the services; return what keeps those away that do not join."""
-        refusals: list[Exception] = list(await invite_services(self.link, self._intent.workload.services))
+        refusals: list[Exception] = list(await invite_named(self.link, "service", self._intent.workload.services))
         indicators = [asdict(indicator) for indicator in self._intent.indicators.values()]
         for peer in [peer for peer in self.link.live() if peer.role == "service" and peer not in self._asked]:
             self._asked.add(peer)

@@ -77,7 +77,7 @@ class Peer:
         refused: why it could not be armed the last time, or "".
         resists: whether it said, the last time that it answered, that the fault is still there.
         lease_end_s: when its lease has ended at the latest, on `lease_now_s`; infinite while an `arm` is unanswered.
-        serves: base URLs that it stands before, where it is a proxy.
+        serves: base URLs that it stands before, where it is a proxy; the name of its program under `refute exec`.
         host: name of the host that it runs on, "" for this one; whether a process of another host is gone, nobody here can see.
     """
 

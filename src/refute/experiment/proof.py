@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from refute.core.arming import Arming, Landing
 from refute.core.measure import measure
 from refute.core.outcome import Outcome
+from refute.core.system import Component
 from refute.experiment.assess import test_of
 from refute.experiment.design import Experiment
 from refute.stats import clopper_pearson, compare_arms
@@ -17,6 +18,7 @@ _UNDELIVERED = 0.9  # share of the hits that must reach the caller: some are und
 _MISSING = 0.05
 _FAILED = 0.5
 _ADVICE = "add refute.integrations.asgi.CohortMiddleware to the service, or its twin in refute.integrations.wsgi"
+_ENTRANCE = "none of the servers that Refute knows has taken them in: " + _ADVICE
 _OBSERVED = "is the middleware around what makes them, and does it pass the unit on to where they are made?"
 _PASSED_ON = "does the service pass the header `baggage` on to the proxy, as OpenTelemetry does?"
 _NOT_STARTED = "; a service is reached only where the workload's `setup` starts it"
@@ -82,14 +84,23 @@ def _unseen(landing: Landing) -> list[str]:
 def nothing_eligible(experiment: Experiment, arming: Arming, landing: Landing) -> str:
     """Say why nothing could be hit."""
     target, fault = arming.component.name, arming.fault
-    proxied = arming.component.via == "proxy"
-    kind = experiment.intent.workload.kind
-    served = kind == "http" and not proxied
+    served = experiment.intent.workload.kind == "http" and not arming.component.via
     if landing.unattributed:
-        advice = _PASSED_ON if proxied else _ADVICE if served else _OBSERVED if kind == "observe" else "background work is never faulted"
+        advice = _outside(arming.component, experiment.intent.workload.kind)
         return f"{landing.unattributed} calls to {target} came from outside any unit ({advice})"
     reason = landing.reason or "nothing landed"
     return f"no call to {target} that {fault} could hit was seen: {reason}{_NOT_STARTED if served else ''}"
+
+
+def _outside(component: Component, kind: str) -> str:
+    """Say what may be the matter with calls from outside any unit."""
+    if component.via == "proxy":
+        return _PASSED_ON
+    if kind == "observe":
+        return _OBSERVED
+    if kind == "http":
+        return _ENTRANCE if component.program else _ADVICE
+    return "background work is never faulted"
 
 
 def sick(outcomes: list[Outcome], experiment: Experiment) -> list[str]:

@@ -20,7 +20,7 @@ from refute.core.outcome import Outcome
 from refute.core.process import ProcessIdentity
 from refute.experiment.armament import to_the_end
 from refute.experiment.cases import draw_units, read_cases
-from refute.experiment.doors import invite_proxies
+from refute.experiment.doors import invite_programs, invite_proxies, keep_inviting
 from refute.experiment.link import Link
 from refute.experiment.load import MEASURE_S
 from refute.experiment.peer import Peer
@@ -60,6 +60,7 @@ class Session:
         self._news = asyncio.Event()
         self._tape: Tape | None = None
         self._loaded = False
+        self._looking: asyncio.Task[None] | None = None
         self._failure: RefuteError | None = None
         self.link = Link(self._heard, off_limits(intent))
 
@@ -79,6 +80,8 @@ class Session:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
         try:
             await to_the_end(self._end())
         finally:
@@ -97,7 +100,8 @@ class Session:
             Versions of what it runs on.
 
         Raises:
-            RefuteError: it could not be (`WORKLOAD-SETUP`), or a proxy that its components need does not join (`PROXY-NONE`).
+            RefuteError: it could not be (`WORKLOAD-SETUP`), or a proxy or program that its components need does not join
+                (`PROXY-NONE`, `EXEC-NONE`).
         """
         self._ready = asyncio.get_running_loop().create_future()
         workload = self._intent.workload
@@ -114,7 +118,10 @@ class Session:
                 ready = await self._or_death(self._ready)
         except TimeoutError:
             raise self._failed("WORKLOAD-SETUP", "the workload could not be set up", "not ready in time") from None
-        await invite_proxies(self.link, self._intent.system.components.values())
+        components = self._intent.system.components.values()
+        await invite_proxies(self.link, components)
+        await invite_programs(self.link, components)
+        self._looking = asyncio.create_task(keep_inviting(self.link, components))
         versions: dict[str, str] = ready["versions"]
         return versions
 

@@ -31,7 +31,7 @@ def example_target(fault: Fault) -> Component:
     if "connection" in seams(fault):
         return Component(kind, kind, endpoint="tcp://127.0.0.1:5432", via="proxy")
     if fault.acts_on == "directory":
-        return Component(kind, kind, place=Place(directory="data"))
+        return Component(kind, kind, endpoint=_ENDPOINTS.get(kind, "http://127.0.0.1:8082"), place=Place(directory="data"))
     if fault.trains:
         return Component(kind, kind)
     if fault.whole or "exchange" in seams(fault):

@@ -12,7 +12,7 @@ from refute.faults.spec import Fault
 
 _FAMILIES: tuple[str, ...] = (
     "llm", "stream", "content", "toolcall", "tool", "mcp", "retriever", "embedder", "store", "agent", "guardrail", "serving",
-    "process", "network", "disk", "service", "datastore", "queue", "data",
+    "process", "network", "dns", "tls", "disk", "service", "datastore", "queue", "data",
     "numerics", "schedule", "rank", "checkpoint", "loader",
 )  # fmt: skip
 

@@ -99,4 +99,66 @@ CPU = Fault(
     acts_on="process",
 )
 
-FAULTS = (PAUSE, KILL, MEMORY, FD_EXHAUSTION, CPU)
+OOM = Fault(
+    name="process.oom",
+    summary="The process is killed once it takes more memory.",
+    kinds=SERVED,
+    hazard="state_write",
+    effect=(
+        "The process and its descendants are moved into a control group that may take the magnitude beyond what they have; what needs "
+        "more is killed by the kernel, as in a container that reaches its limit."
+    ),
+    landing="the kernel counts a process of the group that it has killed: a component that takes no more memory is not struck",
+    undone_by=(
+        "the guardian: each process is moved back to its group, and the control group is removed; what was killed is started again by "
+        "whatever supervises it, and unproven (exit 5) for as long as it is not"
+    ),
+    belief="A worker that is killed for its memory is started again, and only its own request is lost.",
+    source="memory limits of containers, leaks, one request too large",
+    magnitude=Magnitude(
+        unit="MB", low=1.0, high=1_000_000.0, typical=32.0, meaning="memory that it may still get, in millions of bytes", log=True
+    ),
+    acts_on="process",
+)
+
+_CLOCK_LANDING = (
+    "the `Date` of an answer at the component's endpoint is off by the magnitude, at every look; where none tells it, the process is seen "
+    "to read its shifted clock"
+)
+_CLOCK_UNDONE_BY = "the guardian: the file that shifts the clock says +0 again; what was stamped meanwhile stays so"
+
+CLOCK_SKEW = Fault(
+    name="process.clock_skew",
+    summary="The clock of the process is ahead.",
+    kinds=SERVED,
+    hazard="wrong_answer",
+    effect=(
+        "The time of day that the process and its descendants read is ahead of the true one by the magnitude: at once, until the fault "
+        "ends. Clocks that measure durations go on truly. The process must have been started with libfaketime."
+    ),
+    landing=_CLOCK_LANDING,
+    undone_by=_CLOCK_UNDONE_BY,
+    belief="With a clock that is ahead, tokens and caches that seem to have run out fail safely.",
+    source="virtual machines whose host is wrong, time servers that were cut off, manual corrections",
+    magnitude=Magnitude(unit="s", low=3.0, high=315_576_000.0, typical=3600.0, meaning="how far the clock is ahead", log=True),
+    acts_on="process",
+)
+
+CLOCK_BACK = Fault(
+    name="process.clock_back",
+    summary="The clock of the process is behind.",
+    kinds=SERVED,
+    hazard="wrong_answer",
+    effect=(
+        "The time of day that the process and its descendants read is behind the true one by the magnitude: at once, until the fault ends, "
+        "so that what was stamped before seems to lie in the future. The process must have been started with libfaketime."
+    ),
+    landing=_CLOCK_LANDING,
+    undone_by=_CLOCK_UNDONE_BY,
+    belief="Time that goes backwards loses nothing and blocks nobody.",
+    source="virtual machines that were suspended, corrections by time servers, leap seconds",
+    magnitude=Magnitude(unit="s", low=3.0, high=315_576_000.0, typical=3600.0, meaning="how far the clock is behind", log=True),
+    acts_on="process",
+)
+
+FAULTS = (PAUSE, KILL, MEMORY, OOM, FD_EXHAUSTION, CPU, CLOCK_SKEW, CLOCK_BACK)

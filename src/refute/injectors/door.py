@@ -38,8 +38,8 @@ class Sign:
 
     Attributes:
         pid: process id.
-        role: what the process is: `proxy` or `service`.
-        serves: base URLs that it stands before, or the service's name.
+        role: what the process is: `proxy`, `service` or `exec`.
+        serves: base URLs that it stands before, or the name of the service or program.
         address: path of its socket.
     """
 
@@ -68,7 +68,7 @@ class Door:
         self, folder: Path, role: str, serves: Sequence[str], join: Callable[[Mapping[str, str]], str], armed: Callable[[], list[str]]
     ) -> None:
         """Open nothing yet."""
-        self._place = folder / f"{os.getpid()}.json"
+        self._place = _place(folder, os.getpid(), role)
         self._room = Path(tempfile.mkdtemp(prefix="refute-"))  # mode 0700; a path short enough for a socket
         self._sign = Sign(os.getpid(), role, tuple(serves), str(self._room / "door"))
         self._join, self._armed = join, armed
@@ -115,6 +115,11 @@ class Door:
         return {"ok": not why, "why": why}
 
 
+def _place(folder: Path, pid: int, role: str) -> Path:
+    """Return the path of a sign: a process may have a door for each of its roles."""
+    return folder / f"{pid}-{role}.json"
+
+
 def signs(folder: Path) -> Iterator[Sign]:
     """Yield the signs of the doors in a folder; those that a killed process has left lead nowhere.
 
@@ -139,7 +144,7 @@ def clear(folder: Path) -> None:
             try:
                 own.connect(sign.address)
             except (ConnectionRefusedError, FileNotFoundError):
-                (folder / f"{sign.pid}.json").unlink(missing_ok=True)
+                _place(folder, sign.pid, sign.role).unlink(missing_ok=True)
                 shutil.rmtree(Path(sign.address).parent, ignore_errors=True)
             except OSError:
                 continue
@@ -188,12 +193,13 @@ def is_disarmed(folder: Path, pid: int, handle: str) -> bool:
         pid: of the process.
         handle: the handle's id.
     """
+    heard = []
     for sign in signs(folder):
         if sign.pid == pid:
             with contextlib.suppress(OSError, ValueError):
                 answer = knock(sign, op="armed")
-                return bool(answer.get("ok")) and handle not in answer.get("handles", [handle])
-    return False
+                heard.append(bool(answer.get("ok")) and handle not in answer.get("handles", [handle]))
+    return bool(heard) and all(heard)
 
 
 def armed_behind(folder: Path, handle: str) -> Iterator[int]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 from refute.core.cohort import Seal, TravellingUnit, report, report_address
-from refute.core.context import Count
+from refute.core.context import Count, current_unit
 from refute.core.link import ADDRESS_VARIABLE, TOKEN_VARIABLE
 
 _PATIENCE_S = 1.0
@@ -53,6 +53,9 @@ class Ingress:
         opened = self.seal.opened(baggage) if baggage else None
         if opened is None:
             return None
+        within = current_unit.get()
+        if isinstance(within, TravellingUnit) and (within.key, within.arm) == opened:
+            return within  # the request has passed another entrance of this process
         signed = self.seal.baggage(*opened)
         return TravellingUnit(*opened, lambda count, component: self._tell(signed, count, component))
 
@@ -81,6 +84,32 @@ class Ingress:
                 raise
             return False
         return True
+
+
+class _Here:
+    """The way into this process."""
+
+    ingress: Ingress | None = None
+    sought = False
+
+
+def current() -> Ingress | None:
+    """Return the way into this process; None where it serves no run: none is in its environment, and it has joined none."""
+    if not _Here.sought:
+        _Here.ingress, _Here.sought = ingress(), True
+    return _Here.ingress
+
+
+def enter(environ: Mapping[str, str]) -> None:
+    """Let units of the run in whose link an environment names."""
+    _Here.ingress, _Here.sought = ingress(environ), True
+
+
+def leave() -> None:
+    """Let no more units in."""
+    if _Here.ingress is not None:
+        _Here.ingress.close()
+    _Here.ingress = None
 
 
 def ingress(environ: Mapping[str, str] = os.environ) -> Ingress | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from typing import Any
 
 from refute.core.arming import Arming, Injector
 from refute.core.errors import refuse
@@ -18,8 +19,12 @@ _ON_THE_HOST = {
     "prlimit": "host.prlimit",
     "cgroup": "host.cgroup",
     "iptables": "host.iptables",
+    "netem": "host.netem",
     "nfqueue": "host.nfqueue",
     "ballast": "host.ballast",
+    "faketime": "host.faketime",
+    "lookups": "host.lookups",
+    "certificate": "host.certificate",
 }
 """Names, and the modules that hold them."""
 
@@ -43,6 +48,11 @@ def in_process() -> dict[str, Injector]:
     return {name: injector for name, injector in _loaded(_IN_PROCESS).items() if injector.rollback_kind == "expiring"}
 
 
+def on_the_host() -> dict[str, Any]:
+    """Return the built-in injectors for whole components, which can tell what the host permits (`HostInjector`)."""
+    return {name: injector for name, injector in injectors().items() if name in _ON_THE_HOST}
+
+
 def _loaded(built_in: Mapping[str, str]) -> dict[str, Injector]:
     found: dict[str, Injector] = {name: import_module(f"refute.injectors.{module}").INJECTOR for name, module in built_in.items()}
     for entry in sorted(entry_points(group="refute.injectors"), key=lambda entry: entry.name):
@@ -59,13 +69,15 @@ def struck_elsewhere(arming: Arming) -> bool:
 def choose(arming: Arming) -> Injector:
     """Return the first injector that can do it; for a component that is reached `via` one, that one or Python's own calls.
 
+    A component that is reached `via` a program under `refute exec` is broken by the hands that work within a process.
+
     Args:
         arming: what is to be done.
 
     Raises:
         RefuteError: none can (`INJECTOR-NONE`), with each one's reason.
     """
-    reasons, via = {}, arming.component.via
+    reasons, via = {}, "http" if arming.component.program else arming.component.via
     for name, injector in injectors().items():
         if via and name not in {via, "callables"}:
             continue

@@ -142,6 +142,9 @@ def error_budget(data: dict[str, Any]) -> str:
     return f"{spent}; {percent(data['left'])} may still be ({percent(data['left_low'])} to {percent(data['left_high'])})"
 
 
+_BECAME = {"harmed": "harmed", "spared": "spared", "unclear": "too few units to say"}
+
+
 def blast_rows(data: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Return what was predicted and what happened, by journey and component: name, predicted, actual."""
     predicted, actual = data["predicted"], data["actual"]
@@ -149,8 +152,8 @@ def blast_rows(data: dict[str, Any]) -> list[tuple[str, str, str]]:
         (name or "all units", percent(predicted["journeys"].get(name, 0.0)), _harm(found)) for name, found in actual["journeys"].items()
     ]
     rows += [
-        (f"component {name}", percent(predicted["components"].get(name, 0.0)), "harmed" if hit else "not harmed")
-        for name, hit in actual["components"].items()
+        (f"component {name}", percent(predicted["components"].get(name, 0.0)), _BECAME[became])
+        for name, became in actual["components"].items()
     ]
     return [(clean(name), chance, what) for name, chance, what in rows]
 
@@ -158,13 +161,15 @@ def blast_rows(data: dict[str, Any]) -> list[tuple[str, str, str]]:
 def _harm(found: dict[str, Any]) -> str:
     rates = [f"{one['bad']} of {one['units']}" for one in (found["treatment"], found["control"])]
     units = f"{found['spoiled']:.1f} units ({found['low']:.1f} to {found['high']:.1f})"
-    return f"{'harmed' if found['harmed'] else 'no harm seen'}: {rates[0]} bad, control {rates[1]}; {units} spoiled"
+    return f"{_BECAME[found['became']]}: {rates[0]} bad, control {rates[1]}; {units} spoiled"
 
 
 def blast(data: dict[str, Any]) -> str:
     """Say how well the blast radius was predicted."""
-    surprises = f"; surprises: {', '.join(map(clean, data['surprises']))}" if data["surprises"] else "; no surprises"
-    return f"Brier score of the prediction {data['brier']:.2f}{surprises}"
+    if data["brier"] is None:
+        return "too few units to hold the prediction against"
+    surprises = f"surprises: {', '.join(map(clean, data['surprises']))}" if data["surprises"] else "no surprises"
+    return f"Brier score of the prediction {data['brier']:.2f}; {surprises}"
 
 
 def answerable(data: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ Under an `http` workload, each request is made in the unit that sent it:
     app.add_middleware(CohortMiddleware)      # Starlette, FastAPI
     app = CohortMiddleware(app)               # any other
 
-Without a link in the environment, that is everywhere but in a process that a run has started, it only takes away what outsiders sent
+Everywhere but in a process that a run has started, or that has joined one under `refute exec`, it only takes away what outsiders sent
 under the names that carry a unit.
 
 Under live traffic, each request is a unit while a run observes the service, and nothing otherwise:
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from refute.core.cohort import carries_unit
 from refute.core.context import current_unit
-from refute.injectors.ingress import ingress
+from refute.injectors.ingress import current
 from refute.integrations._asgi_observe import App, ObserveMiddleware, Receive, Scope, Send, baggage, carrying
 
 __all__ = ["CohortMiddleware", "ObserveMiddleware"]
@@ -34,17 +34,16 @@ class CohortMiddleware:
     """
 
     def __init__(self, app: App) -> None:
-        """Look for the link once."""
+        """Keep the service."""
         self._app = app
-        self._ingress = ingress()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        carried = baggage(scope["headers"])
-        unit = self._ingress.unit(carried) if self._ingress is not None else None
+        carried, entry = baggage(scope["headers"]), current()
+        unit = current_unit.get() if entry is None else entry.unit(carried)
         if unit is None and carries_unit(carried):
             scope = {**scope, "headers": carrying(scope["headers"], "")}
         before = current_unit.set(unit)

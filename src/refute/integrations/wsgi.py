@@ -5,7 +5,7 @@ Under an `http` workload, each request is made in the unit that sent it:
     app.wsgi_app = CohortMiddleware(app.wsgi_app)      # Flask
     application = CohortMiddleware(application)        # any other
 
-Without a link in the environment, that is everywhere but in a process that a run has started, it only takes away what outsiders sent
+Everywhere but in a process that a run has started, or that has joined one under `refute exec`, it only takes away what outsiders sent
 under the names that carry a unit.
 
 Under live traffic, each request is a unit while a run observes the service, and nothing otherwise:
@@ -21,7 +21,7 @@ from typing import Any
 
 from refute.core.cohort import carries_unit
 from refute.core.context import current_unit
-from refute.injectors.ingress import ingress
+from refute.injectors.ingress import current
 from refute.integrations._wsgi_observe import BAGGAGE, App, Body, Environ, ObserveMiddleware, carrying
 
 __all__ = ["CohortMiddleware", "ObserveMiddleware"]
@@ -37,14 +37,13 @@ class CohortMiddleware:
     """
 
     def __init__(self, app: App) -> None:
-        """Look for the link once."""
+        """Keep the service."""
         self._app = app
-        self._ingress = ingress()
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Pass a request on."""
-        baggage = environ.get(BAGGAGE, "")
-        unit = self._ingress.unit(baggage) if self._ingress is not None else None
+        baggage, entry = environ.get(BAGGAGE, ""), current()
+        unit = current_unit.get() if entry is None else entry.unit(baggage)
         if unit is None:
             return self._app(carrying(environ, "") if carries_unit(baggage) else environ, start_response)
         context = copy_context()

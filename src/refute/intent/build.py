@@ -106,6 +106,8 @@ def _place(about: shapes.ComponentShape, hosts: dict[str, shapes.HostShape], fol
         port=about.port or 0,
         netns=about.netns or "",
         directory=str(folder / about.directory) if about.directory else "",
+        authority=str(folder / about.authority.certificate) if about.authority is not None else "",
+        authority_key=str(folder / about.authority.key) if about.authority is not None else "",
         host=(about.host or "") if host is not None else "",
         guardian=host.guardian if host is not None else "",
     )

@@ -34,6 +34,7 @@ from refute.intent.values import (
     StakeOrMoney,
     Text,
     Url,
+    Via,
     Windows,
     Words,
     mistake,
@@ -66,6 +67,13 @@ class ProcessShape(Part):
     match: Text | None = Field(default=None, description="Text that stands in its command line and in no other.")
 
 
+class AuthorityShape(Part):
+    """Who signs a component's certificate: what its clients trust, and the key, in a place for tests."""
+
+    certificate: Text = Field(description="File with the authority's certificate (PEM), relative to this one.")
+    key: Text = Field(description="File with its key (PEM, without a password); it is read only while a fault is applied.")
+
+
 class ComponentShape(Part):
     """One part of the system."""
 
@@ -75,8 +83,10 @@ class ComponentShape(Part):
         default=None, description="Base URL at which others reach it; tcp://HOST:PORT or stdio://NAME where it is not HTTP."
     )
     python: Reference | None = Field(default=None, description="module:function that is called to reach it.")
-    via: Literal["proxy"] | None = Field(
-        default=None, description="`proxy`: its calls pass through `refute proxy`, and are broken there rather than in the caller."
+    via: Via | None = Field(
+        default=None,
+        description="`proxy`: its calls pass through `refute proxy`, and are broken there rather than in the caller. `exec NAME`: they are "
+        "broken in the program that runs under `refute exec --name NAME`.",
     )
     process: ProcessShape | None = Field(
         default=None, description="Its process, for faults of processes; where not stated, what listens at its port."
@@ -86,6 +96,7 @@ class ComponentShape(Part):
     )
     netns: Name | None = Field(default=None, description="Named network namespace that it runs in.")
     directory: Text | None = Field(default=None, description="Directory that it writes to, relative to this file.")
+    authority: AuthorityShape | None = Field(default=None, description="Who signs its certificate, for `tls.expired`.")
     version: Text | None = Field(
         default=None,
         description="What runs there: a model and its version, an image's digest, a release; env:NAME where a variable holds it. "

@@ -22,6 +22,8 @@ _STAKES = ("low", "medium", "high", "severe")
 _NUMBER = r"[+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _REFERENCE = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 
+_VIA = r"^(proxy|exec [A-Za-z_][A-Za-z0-9_-]*)$"
+
 
 def mistake(code: str, what: str, **fields: str) -> PydanticCustomError:
     """Return the error of one value, with the fields of a `Problem` that it can fill.
@@ -313,6 +315,15 @@ def _guardian(value: Any) -> str:
 
 
 GuardianAddress = Annotated[str, PlainValidator(_guardian), _text_schema(r"^tls://[^\s@/?#]+:\d+$", "tls://10.0.0.2:7443")]
+
+
+def _via(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(_VIA, value):
+        return value
+    raise mistake("VALUE-CHOICE", "is no way that is known here", allowed="proxy, or exec NAME such as exec shop")
+
+
+Via = Annotated[str, PlainValidator(_via), _text_schema(_VIA, "exec shop")]
 
 
 def _reference(value: Any) -> str:

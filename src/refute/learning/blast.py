@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -94,23 +94,21 @@ class Comparison:
     """Predicted against actual.
 
     Attributes:
-        brier: mean squared difference of the probability and what happened; 0.25 is what even odds get.
+        brier: mean squared difference of the probability and what happened; 0.25 is what even odds get. None where nothing is certain.
         surprises: names that were harmed against the odds, or spared against them, the most surprising first.
     """
 
-    brier: float
+    brier: float | None
     surprises: tuple[str, ...]
 
 
-def compare(harm: Mapping[str, float], actual: Iterable[str], names: Iterable[str]) -> Comparison:
+def compare(harm: Mapping[str, float], actual: Mapping[str, bool]) -> Comparison:
     """Compare a prediction with what happened.
 
     Args:
         harm: probability by component or journey; 0 where one is left out.
-        actual: those that were harmed, and would not have been without the fault.
-        names: all that were watched.
+        actual: whether each was harmed, and would not have been without the fault; only those of which that is known.
     """
-    harmed = set(actual)
-    off = {name: abs((name in harmed) - harm.get(name, 0.0)) for name in {*names, *harmed}}
+    off = {name: abs(harmed - harm.get(name, 0.0)) for name, harmed in actual.items()}
     surprises = sorted((name for name in off if off[name] > 0.5), key=lambda name: (-off[name], name))
-    return Comparison(math.fsum(one * one for one in off.values()) / max(1, len(off)), tuple(surprises))
+    return Comparison(math.fsum(one * one for one in off.values()) / len(off) if off else None, tuple(surprises))

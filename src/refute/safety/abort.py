@@ -1,14 +1,19 @@
-"""The kill switch: a file that every run watches, SIGTERM to the runners themselves, and a word to the guardian."""
+"""The kill switch: a file that every run watches, SIGTERM to the runners themselves, and a word to the guardians, here and elsewhere."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from refute.core.process import terminate
 from refute.safety._post import Post
+from refute.safety.journal import Journal
+from refute.safety.recover import Recovered, removed_there, struck_there
 from refute.safety.runs import LiveRun, live_runs
 from refute.safety.state import explained, make_directory, state_directory
 from refute.safety.summon import ask_now
@@ -73,6 +78,22 @@ def request_abort(state: Path | None = None) -> Abort:
         told = tuple(run for run in runs if run.process.pid != os.getpid() and terminate(run.process))
         ask_now(Post((state if state is not None else state_directory()) / "guardian"), "abort")  # for runs that cannot hear
     return Abort(told, tuple(run for run in runs if run not in told))
+
+
+def remove_elsewhere(runs: Collection[LiveRun], journal: Journal) -> tuple[Recovered, ...]:
+    """Have the guardians of other hosts remove what runs that cannot hear have broken there, all at once; their leases end then.
+
+    Args:
+        runs: that were told, and still have faults.
+        journal: of this host, which says whom to ask.
+
+    Returns:
+        What became of each fault; a guardian that cannot be asked makes it `unproven`: its lease ends there by itself.
+    """
+    runners = {run.process for run in runs}
+    entries = [entry for entry in journal.live() if struck_there(entry) and entry.runner in runners]
+    with ThreadPoolExecutor(max(1, len(entries))) as pool:
+        return tuple(pool.map(partial(removed_there, journal), entries))
 
 
 def _path(state: Path | None) -> Path:

@@ -101,8 +101,8 @@ def recover(
     for entry in reversed(journal.live()):
         if running(entry.runner) and not force:
             found.append(ended(entry, "running", f"its runner, process {entry.runner.pid}, still runs", "refute abort"))
-        elif entry.handle.rollback == "elsewhere" or _relayed(entry):
-            found.append(_elsewhere(journal, entry))
+        elif struck_there(entry):
+            found.append(removed_there(journal, entry))
         elif entry.handle.rollback == "expiring":
             found.append(_expired(journal, entry, running))
         else:
@@ -124,14 +124,28 @@ def _expired(journal: Journal, entry: Entry, running: Callable[[ProcessIdentity]
     return _noted(journal, entry, "the processes that it lived in are gone" if not living else "its process says that it is not armed")
 
 
+def struck_there(entry: Entry) -> bool:
+    """Say whether a fault is on another host, where a guardian can be asked to see to it.
+
+    Args:
+        entry: from the journal.
+    """
+    return entry.handle.rollback == "elsewhere" or _relayed(entry)
+
+
 def _relayed(entry: Entry) -> bool:
     """Say whether a fault lives in a proxy of another host."""
     component = entry.handle.data.get("arming", {}).get("component", {})
-    return bool(component.get("via") and component.get("place", {}).get("guardian"))
+    return bool(component.get("via") == "proxy" and component.get("place", {}).get("guardian"))
 
 
-def _elsewhere(journal: Journal, entry: Entry) -> Recovered:
-    """Have the guardian of the host where a fault was see to it that it is gone."""
+def removed_there(journal: Journal, entry: Entry) -> Recovered:
+    """Have the guardian of the host where a fault was see to it that it is gone, whoever has a lease for it, and note that it is.
+
+    Args:
+        journal: of this host.
+        entry: of a fault on another.
+    """
     place = entry.handle.data["arming"]["component"]["place"]
     host = place["host"]
     try:

@@ -1,4 +1,4 @@
-"""Packet filter rules of one handle: a chain of its own, and jumps to it for one TCP port. Taken away by name, whoever made them."""
+"""Packet filter rules of one handle: a chain of its own, and jumps to it. Taken away by name, whoever made them."""
 
 from __future__ import annotations
 
@@ -10,70 +10,68 @@ from typing import Any
 from refute.core.arming import Handle
 from refute.injectors.host._namespace import Namespace
 from refute.injectors.host._tools import NET_ADMIN, SYS_ADMIN, ToolError, lacks, run
+from refute.injectors.host._whole import Lack
 
 _ATTEMPTS = 3
 _TOOLS = ("iptables", "ip6tables")
 
 
 @cache
-def incapable(*targets: str) -> str:
-    """Say why such rules cannot be made here, "" where they can: each is tried in an empty namespace that ends at once.
+def incapable(*rules: str) -> Lack:
+    """Say why such rules cannot be made here: each is tried in an empty namespace that ends at once.
 
     Args:
-        *targets: what rules end with, such as `-j DROP`.
+        *rules: what `iptables` is told: `-A INPUT -p tcp -j DROP`.
     """
-    if reason := lacks(["iptables", "nsenter", "unshare"], NET_ADMIN, SYS_ADMIN):
-        return reason
-    for target in targets:
+    if (lack := lacks(["iptables", "nsenter", "unshare"], NET_ADMIN, SYS_ADMIN)).what:
+        return lack
+    for rule in rules:
         try:
-            run(["iptables", "-A", "INPUT", "-p", "tcp", "--dport", "9", *target.split()], within=["unshare", "--net"])
+            run(["iptables", *rule.split()], within=["unshare", "--net"])
         except ToolError as error:
-            return f"the kernel or iptables cannot do `{target}`: {error}"
-    return ""
+            return Lack(f"the kernel or iptables cannot do `{rule}`: {error}")
+    return Lack()
+
+
+@cache
+def version() -> str:
+    """Return what `iptables` says of itself: its version, and whether it speaks to nf_tables or to the older tables."""
+    return run(["iptables", "--version"]).strip()
 
 
 class Filter:
     """The rules of one handle.
 
     Args:
-        handle: with `chain`, `port` and `namespace` in its data.
+        handle: with `chain`, `namespace` and perhaps `table` in its data.
     """
 
     def __init__(self, handle: Handle) -> None:
         """Touch nothing."""
         data = handle.data
         self._chain: str = data["chain"]
-        self._port: int = data["port"]
+        self._table: str = data.get("table", "filter")
         self._namespace = Namespace.from_json(data["namespace"])
-        self._arriving = "" if self._namespace.name or data.get("exposed") else "-i lo "
 
     @staticmethod
-    def data(handle_id: str, port: int, namespace: Namespace, *, exposed: bool) -> dict[str, Any]:
-        """Return what a handle must keep of its rules.
+    def data(handle_id: str, namespace: Namespace, table: str = "filter") -> dict[str, Any]:
+        """Return what a handle must keep of its rules."""
+        return {"chain": f"REFUTE-{handle_id}", "namespace": namespace.to_json(), "table": table}
 
-        Args:
-            handle_id: of the handle.
-            port: that they are about.
-            namespace: that they stand in.
-            exposed: whether they are about what arrives at any interface, in the host's own namespace, too.
-        """
-        return {"chain": f"REFUTE-{handle_id}", "port": port, "namespace": namespace.to_json(), "exposed": exposed}
-
-    def put(self, targets: Sequence[str], *, answers: bool) -> None:
+    def put(self, targets: Sequence[str], jumps: Sequence[str]) -> None:
         """Add the rules, all at once in each protocol family.
 
         Args:
-            targets: what happens to a packet, in order: `-j DROP`.
-            answers: packets from the port, too.
+            targets: what happens to a packet, in order: `-p tcp -j DROP`.
+            jumps: which packets it happens to: `INPUT -p tcp --dport 80`.
 
         Raises:
             ToolError: they could not be added.
         """
-        sides = ["--dport", "--sport"] if answers else ["--dport"]
         lines = [
-            "*filter", f":{self._chain} - [0:0]",
-            *(f"-A {self._chain} -p tcp {target}" for target in targets),
-            *(f"-I INPUT 1 {self._arriving}-p tcp {side} {self._port} -j {self._chain}" for side in sides),
+            f"*{self._table}", f":{self._chain} - [0:0]",
+            *(f"-A {self._chain} {target}" for target in targets),
+            *(f"-I {jump.replace(' ', ' 1 ', 1)} -j {self._chain}" for jump in jumps),
             "COMMIT", "",
         ]  # fmt: skip
         for tool in _families():
@@ -87,7 +85,7 @@ class Filter:
         """
         counts: list[list[int]] = []
         for tool in _families():
-            rows = self._run([tool, "-w", "3", "-L", self._chain, "-n", "-v", "-x"]).splitlines()[2:]
+            rows = self._run([tool, "-w", "3", "-t", self._table, "-L", self._chain, "-n", "-v", "-x"]).splitlines()[2:]
             counts.append([int(row.split()[0]) for row in rows])
         return [sum(each) for each in zip(*counts, strict=True)]
 
@@ -101,8 +99,8 @@ class Filter:
             for attempt in range(_ATTEMPTS):
                 if not (lines := self._standing(tool)):
                     break
-                jumps = [line.replace("-A INPUT", "-D INPUT", 1) for line in lines if line.startswith("-A INPUT")]
-                text = "\n".join(["*filter", *jumps, f"-F {self._chain}", f"-X {self._chain}", "COMMIT", ""])
+                jumps = [line.replace("-A", "-D", 1) for line in lines if line.startswith("-A") and line.split()[1] != self._chain]
+                text = "\n".join([f"*{self._table}", *jumps, f"-F {self._chain}", f"-X {self._chain}", "COMMIT", ""])
                 try:
                     self._run([f"{tool}-restore", "-w", "3", "--noflush"], text)
                 except ToolError:
@@ -118,7 +116,7 @@ class Filter:
         return not any(self._standing(tool) for tool in _families())
 
     def _standing(self, tool: str) -> list[str]:
-        rules = self._run([tool, "-w", "3", "-S"]).splitlines()
+        rules = self._run([tool, "-w", "3", "-t", self._table, "-S"]).splitlines()
         return [line for line in rules if self._chain in line.split()]
 
     def _run(self, command: Sequence[str], text: str = "") -> str:
@@ -128,4 +126,4 @@ class Filter:
 
 @cache
 def _families() -> tuple[str, ...]:
-    return _TOOLS if Path("/proc/net/if_inet6").exists() and not lacks(["ip6tables"]) else _TOOLS[:1]
+    return _TOOLS if Path("/proc/net/if_inet6").exists() and not lacks(["ip6tables"]).what else _TOOLS[:1]

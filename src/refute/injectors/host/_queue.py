@@ -8,9 +8,7 @@ The protocol is nfnetlink_queue: linux/netfilter/nfnetlink_queue.h.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 import select
 import socket
 import struct
@@ -18,6 +16,9 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from refute.injectors.host._assistant import ready, tell
 
 _NETLINK_NETFILTER = 12
 _QUEUE = 3 << 8
@@ -29,9 +30,23 @@ _HEAD_BYTES = 64
 _FAIL_OPEN_AND_WHOLE = 0x1 | 0x4
 _LONGEST = 65535
 _PACKET_HEADER, _VERDICT_HEADER, _CAPTURED, _PAYLOAD = 1, 2, 13, 10
-_ACCEPT = 1
+_DROP, _ACCEPT = 0, 1
 _ERROR = 2
 _TOLD_S = 0.2
+
+
+class Packet(NamedTuple):
+    """One packet that waits for a verdict.
+
+    Attributes:
+        number: the kernel's own.
+        length: in bytes.
+        head: its first bytes, from the network header on.
+    """
+
+    number: int
+    length: int
+    head: bytes
 
 
 class Queue:
@@ -39,25 +54,26 @@ class Queue:
 
     Args:
         number: of the queue.
+        head_bytes: how much of each packet is wanted.
 
     Raises:
         OSError: the kernel does not have such queues, or this one is taken.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, head_bytes: int = _HEAD_BYTES) -> None:
         """Bind the queue."""
         self._number = number
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         self.socket.bind((0, 0))
         self._configure(_attribute(_CFG_COMMAND, struct.pack("!BxH", _BIND, socket.AF_INET)))
-        self._configure(_attribute(_CFG_PARAMETERS, struct.pack("!IB", _HEAD_BYTES, _COPY_PACKET)))
+        self._configure(_attribute(_CFG_PARAMETERS, struct.pack("!IB", head_bytes, _COPY_PACKET)))
         self._configure(_attribute(_CFG_LENGTH, struct.pack("!I", _LONGEST)))
         flags = struct.pack("!I", _FAIL_OPEN_AND_WHOLE)
         self._configure(_attribute(_CFG_MASK, flags) + _attribute(_CFG_FLAGS, flags))
 
-    def arrived(self) -> Iterator[tuple[int, int]]:
-        """Yield the packets that have come: the kernel's number, and length in bytes."""
+    def arrived(self) -> Iterator[Packet]:
+        """Yield the packets that have come."""
         try:
             data = self.socket.recv(1 << 18)
         except OSError as error:
@@ -72,7 +88,14 @@ class Queue:
 
     def let_go(self, packet: int) -> None:
         """Let a packet go on its way."""
-        self.socket.send(self._message(_VERDICT, _REQUEST, _attribute(_VERDICT_HEADER, struct.pack("!II", _ACCEPT, packet))))
+        self._judge(packet, _ACCEPT)
+
+    def drop(self, packet: int) -> None:
+        """Have a packet vanish; whoever sent it is not told."""
+        self._judge(packet, _DROP)
+
+    def _judge(self, packet: int, verdict: int) -> None:
+        self.socket.send(self._message(_VERDICT, _REQUEST, _attribute(_VERDICT_HEADER, struct.pack("!II", verdict, packet))))
 
     def _configure(self, attributes: bytes) -> None:
         self.socket.send(self._message(_CONFIG, _WITH_ACK, attributes))
@@ -90,20 +113,20 @@ def _attribute(kind: int, value: bytes) -> bytes:
     return struct.pack("=HH", 4 + len(value), kind) + value + b"\0" * (-len(value) % 4)
 
 
-def _packet(body: bytes) -> tuple[int, int]:
-    """Return a packet's number and length."""
-    number = length = captured = 0
+def _packet(body: bytes) -> Packet:
+    number = captured = 0
+    head = b""
     while len(body) >= 4:
         size, kind = struct.unpack_from("=HH", body)
         match kind & 0x3FFF:
             case 1:
                 (number,) = struct.unpack_from("!I", body, 4)
             case 10:
-                length = size - 4
+                head = body[4:size]
             case 13:
                 (captured,) = struct.unpack_from("!I", body, 4)
         body = body[(size + 3) & ~3 :]
-    return number, max(length, captured)
+    return Packet(number, max(len(head), captured), head)
 
 
 def hold(queue: Queue, delay_s: float, bytes_per_s: float) -> None:
@@ -125,24 +148,18 @@ def hold(queue: Queue, delay_s: float, bytes_per_s: float) -> None:
         if sys.stdin.fileno() in ready:
             break
         if queue.socket.fileno() in ready:
-            for number, length in queue.arrived():
+            for number, length, _ in queue.arrived():
                 now_s = time.monotonic()
                 waited += bool(delay_s) or free_s > now_s
                 free_s = max(free_s, now_s) + (length / bytes_per_s if bytes_per_s else 0.0)
                 held.append((free_s + delay_s, number))
         if waited and time.monotonic() - told_s > _TOLD_S:
             told_s = time.monotonic()
-            _say(str(waited))
+            tell(str(waited))
         while held and held[0][0] <= time.monotonic():
             queue.let_go(held.popleft()[1])
     for _, number in held:
         queue.let_go(number)
-
-
-def _say(line: str) -> None:
-    """Tell the guardian; one that does not listen is not waited for."""
-    with contextlib.suppress(BlockingIOError, BrokenPipeError):
-        os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -155,10 +172,9 @@ def main(arguments: Sequence[str]) -> None:
     try:
         queue = Queue(number)
     except OSError as error:
-        _say(str(error))
+        tell(str(error))
         return
-    _say("holding")
-    os.set_blocking(sys.stdout.fileno(), False)
+    ready()
     hold(queue, delay_s, bytes_per_s)
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+
+from refute.injectors.host._whole import Lack
 
 NET_ADMIN = 12
 SYS_ADMIN = 21
 _NAMES = {NET_ADMIN: "CAP_NET_ADMIN", SYS_ADMIN: "CAP_SYS_ADMIN"}
+_PACKAGES = {"ip6tables": "iptables", "nsenter": "util-linux", "unshare": "util-linux", "tc": "iproute2", "ip": "iproute2"}
 _PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 _LIMIT_S = 5.0
 
@@ -26,20 +29,23 @@ def path_of(tool: str) -> str:
     return shutil.which(tool, path=_PLACES) or ""
 
 
-def lacks(tools: Sequence[str], *capabilities: int) -> str:
-    """Say which of these tools or rights are missing, "" where none is.
+def lacks(tools: Sequence[str], *capabilities: int) -> Lack:
+    """Say which of these tools or rights are missing.
 
     Args:
         tools: names of commands.
         *capabilities: numbers of Linux capabilities.
     """
-    missing = [f"the command {tool} is not installed" for tool in tools if not path_of(tool)]
+    missing = [tool for tool in tools if not path_of(tool)]
+    if missing:
+        packages = dict.fromkeys(_PACKAGES.get(tool, tool) for tool in missing)
+        return Lack("; ".join(f"the command {tool} is not installed" for tool in missing), f"apt-get install -y {' '.join(packages)}")
     held = _effective()
-    missing += [f"it needs the right {_NAMES[number]}" for number in capabilities if not held >> number & 1]
-    return "; ".join(missing)
+    rights = [_NAMES[number] for number in capabilities if not held >> number & 1]
+    return Lack(f"it needs the right {' and '.join(rights)}", "sudo refute doctor") if rights else Lack()
 
 
-def run(command: Sequence[str], text: str = "", *, within: Sequence[str] = ()) -> str:
+def run(command: Sequence[str], text: str = "", *, within: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> str:
     """Run a tool to its end and return what it prints.
 
     It inherits the guardian's lock, so that nobody takes over before it has ended.
@@ -48,6 +54,7 @@ def run(command: Sequence[str], text: str = "", *, within: Sequence[str] = ()) -
         command: its first word is looked up.
         text: its standard input.
         within: a command that runs it, such as one that enters a namespace first.
+        environ: its environment, ours where not given.
 
     Raises:
         ToolError: it failed, or took too long.
@@ -55,7 +62,7 @@ def run(command: Sequence[str], text: str = "", *, within: Sequence[str] = ()) -
     try:
         done = subprocess.run(
             [*_resolved(within), *_resolved(command)], input=text, capture_output=True, text=True, timeout=_LIMIT_S, check=False,
-            close_fds=False,
+            close_fds=False, env=environ,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolError(f"{command[0]}: {error}") from None

@@ -15,7 +15,7 @@ Look = Callable[[], tuple[dict[str, float], str]]
 """Returns what was measured, and why nothing was."""
 
 _EVERY_S = 0.5
-_FIRST_S = 0.5
+_FIRST_S = 1.0
 
 
 class Watch:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
 
-from refute.core.arming import Arming, Handle, Landing
+from refute.core.arming import Arming, Handle, Injector, Landing
 from refute.core.errors import RefuteError, refuse
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
@@ -22,12 +24,8 @@ def misfit(arming: Arming, faults: Collection[str]) -> str:
         return f"not a fault for this injector, which can do {', '.join(faults)}"
     if not sys.platform.startswith("linux"):
         return f"{arming.fault} needs Linux"
-    fault = catalogue()[arming.fault]
-    if arming.component.kind not in fault.kinds:
-        return f"{arming.fault} does not apply to a {arming.component.kind}"
-    scale, value = fault.magnitude, arming.magnitude
-    if scale is not None and value is not None and not scale.low <= value <= scale.high:
-        return f"magnitude {value:g} {scale.unit} is outside {scale.low:g} to {scale.high:g} {scale.unit}"
+    if reason := catalogue()[arming.fault].objection(arming.component.kind, arming.magnitude):
+        return reason
     if arming.share != 1.0:
         return f"{arming.fault} strikes a component as a whole: it has no share"
     return ""
@@ -36,6 +34,13 @@ def misfit(arming: Arming, faults: Collection[str]) -> str:
 def arming_of(handle: Handle) -> Arming:
     """Return what a handle was prepared for."""
     return Arming.from_json(handle.data["arming"])
+
+
+def magnitude_of(arming: Arming) -> float:
+    """Return how hard a fault is to strike, in its unit; its typical magnitude where none was given."""
+    scale = catalogue()[arming.fault].magnitude
+    assert scale is not None
+    return scale.or_typical(arming.magnitude)
 
 
 def refused(arming: Arming, reason: str) -> RefuteError:
@@ -52,6 +57,33 @@ def permitted(arming: Arming, lease: Lease) -> None:
     lease.permits(arming.component, whole=True)
     if lease.remaining_s() <= 0:
         raise refused(arming, "its lease ended before it could be applied")
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What a host lacks for a fault; empty where it lacks nothing.
+
+    Attributes:
+        what: in words, "" for nothing.
+        next: the command that would mend it, "" where none is known.
+    """
+
+    what: str = ""
+    next: str = ""
+
+
+class HostInjector(Injector, Protocol):
+    """An injector that can tell what of it the host permits, whatever the target."""
+
+    faults: tuple[str, ...]
+
+    def lacks(self, fault: str) -> Lack:
+        """Say what the host lacks for one of its faults; nothing is changed by asking."""
+        ...
+
+    def means(self, fault: str) -> str:
+        """Say by what it would be done, where nothing is lacking: a version, a place."""
+        ...
 
 
 class Looks:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.lease import Lease
-from refute.faults.catalogue import catalogue
 from refute.injectors.host._watch import Watch
-from refute.injectors.host._whole import arming_of, misfit, permitted, refused
+from refute.injectors.host._whole import Lack, arming_of, magnitude_of, misfit, permitted, refused
 
 _SLACK_BYTES = 4 << 20
 _STEP_BYTES = 4096
+_NAME = ".refute-ballast-"
 _MEMORY_SHARE = 0.5
 
 
@@ -25,6 +25,7 @@ class BallastInjector:
 
     name = "ballast"
     rollback_kind: RollbackKind = "journalled"
+    faults = ("disk.full",)
 
     def __init__(self) -> None:
         """Watch nothing yet."""
@@ -32,12 +33,20 @@ class BallastInjector:
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""; the directory need not be there yet."""
-        if reason := misfit(arming, ("disk.full",)):
+        if reason := misfit(arming, self.faults):
             return reason
         directory = arming.component.place.directory
         if not directory:
             return f"component {arming.component.name!r} says no `directory`"
         return _needed(Path(directory)) if Path(directory).is_dir() else ""
+
+    def lacks(self, _fault: str) -> Lack:
+        """Say what the host lacks: nothing."""
+        return Lack()
+
+    def means(self, _fault: str) -> str:
+        """Say by what."""
+        return "a file in a directory that may be written, on a file system of its own"
 
     def prepare(self, arming: Arming) -> Handle:
         """Name the file; make none.
@@ -49,7 +58,7 @@ class BallastInjector:
         if reason := self.refuses(arming) or _unfit(directory):
             raise refused(arming, reason)
         number = secrets.token_hex(6)
-        data = {"arming": arming.to_json(), "file": str(directory / f".refute-ballast-{number}"), "device": directory.stat().st_dev}
+        data = {"arming": arming.to_json(), "file": str(directory / f"{_NAME}{number}"), "device": directory.stat().st_dev}
         return Handle(self.name, "journalled", data, id=number)
 
     def apply(self, handle: Handle, lease: Lease) -> None:
@@ -85,9 +94,7 @@ class BallastInjector:
 
 
 def _left_bytes(arming: Arming) -> int:
-    scale = catalogue()[arming.fault].magnitude
-    assert scale is not None
-    return int(scale.or_typical(arming.magnitude) * 1e6)
+    return int(magnitude_of(arming) * 1e6)
 
 
 def _needed(directory: Path) -> str:
@@ -112,6 +119,8 @@ def _unfit(directory: Path) -> str:
     """Say why a file system cannot be filled, "" where it can."""
     if not directory.is_dir():
         return f"there is no directory {directory}"
+    if any(directory.glob(f"{_NAME}*")):
+        return f"{directory} is being filled by another fault already"
     room = os.statvfs(directory)
     if room.f_flag & os.ST_RDONLY:
         return f"the file system of {directory} is read-only"

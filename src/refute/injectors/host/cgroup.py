@@ -1,45 +1,85 @@
-"""Faults by control group (version 1): a process and all its descendants get a small share of a processor."""
+"""Faults by control group: a process and all its descendants get little processor time, memory, or way to and from a disk."""
 
 from __future__ import annotations
 
-import os
 import secrets
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.lease import Lease
 from refute.core.process import is_running
-from refute.faults.catalogue import catalogue
+from refute.injectors.host._devices import NoDeviceError, device_of
+from refute.injectors.host._groups import OURS, NoGroupError, empty, hierarchy, make, move, write
+from refute.injectors.host._limits import LIMITS, OOM, SLOW, killed, moved_bytes, waited
+from refute.injectors.host._processes import UnfoundError, find
 from refute.injectors.host._target import family_of, processes_of, unnamed
-from refute.injectors.host._whole import arming_of, misfit, permitted, refused
+from refute.injectors.host._watch import Watch
+from refute.injectors.host._whole import Lack, arming_of, magnitude_of, misfit, permitted, refused
 
-_PERIOD_US = 20_000
-_ATTEMPTS = 20
+_FULL = 0.8
+"""Share of what may go through from which on a component is taken to have waited."""
 
 
 class CgroupInjector:
-    """Moves processes into a control group of their own, and back."""
+    """Moves processes into a control group of their own, of whichever version the host has, and back."""
 
     name = "cgroup"
     rollback_kind: RollbackKind = "journalled"
+    faults = tuple(LIMITS)
+
+    def __init__(self) -> None:
+        """Watch nothing yet."""
+        self._watch = Watch()
+        self._seen: dict[str, dict[str, float]] = {}
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""; the process need not run yet."""
-        return misfit(arming, ("process.cpu",)) or unnamed(arming.component) or _incapable()
+        if reason := misfit(arming, self.faults) or unnamed(arming.component) or self.lacks(arming.fault).what:
+            return reason
+        try:
+            _device(arming)
+        except NoDeviceError as error:
+            return str(error)
+        return ""
+
+    def lacks(self, fault: str) -> Lack:
+        """Say which control groups the host lacks."""
+        try:
+            tree = hierarchy(LIMITS[fault].controller)
+            if tree.version == 2 and (beside := LIMITS[fault].beside):  # what is written late is counted by its memory's group
+                hierarchy(beside)
+        except NoGroupError as error:
+            return Lack(str(error), error.next)
+        return Lack()
+
+    def means(self, fault: str) -> str:
+        """Say by which control groups."""
+        tree = hierarchy(LIMITS[fault].controller)
+        return f"control groups of version {tree.version} in {tree.root}"
 
     def prepare(self, arming: Arming) -> Handle:
         """Find the processes and the groups that they are in; make none.
 
         Raises:
-            RefuteError: they cannot be told for certain (`HOST-REFUSED`).
+            RefuteError: they cannot be told for certain, or no group can be made for them (`HOST-REFUSED`).
         """
         if reason := self.refuses(arming):
             raise refused(arming, reason)
         number, processes = secrets.token_hex(6), family_of(arming)
+        tree = hierarchy(LIMITS[arming.fault].controller)
+        try:
+            before = [tree.group_of(one.pid) for one in processes]
+            parent = tree.parent_for(before[0])
+        except (OSError, NoGroupError) as error:
+            raise refused(arming, str(error)) from None
+        if ours := [group for group in before if OURS in str(group)]:
+            raise refused(arming, f"another fault has moved it to {ours[0]}")
         data = {
-            "arming": arming.to_json(), "processes": [one.to_json() for one in processes], "group": f"refute-{number}",
-            "before": [_group_of(one.pid) for one in processes],
+            "arming": arming.to_json(), "processes": [one.to_json() for one in processes], "group": str(parent / f"{OURS}{number}"),
+            "before": [str(group) for group in before], "version": tree.version, "device": _device(arming),
         }  # fmt: skip
         return Handle(self.name, "journalled", data, id=number)
 
@@ -49,96 +89,80 @@ class CgroupInjector:
         Raises:
             RefuteError: it could not be made (`HOST-REFUSED`); the rollback is then due.
         """
-        arming, group = arming_of(handle), _directory(handle)
+        arming, group = arming_of(handle), Path(handle.data["group"])
         permitted(arming, lease)
-        scale = catalogue()[arming.fault].magnitude
-        assert scale is not None
+        settings = LIMITS[arming.fault].settings(handle.data["version"], magnitude_of(arming), handle.data["device"])
         try:
-            group.mkdir()
-            (group / "cpu.cfs_period_us").write_text(str(_PERIOD_US), "ascii")
-            (group / "cpu.cfs_quota_us").write_text(str(int(_PERIOD_US * scale.or_typical(arming.magnitude) / 100)), "ascii")
-            for process in processes_of(handle):
-                if is_running(process):
-                    _move(process.pid, group)
+            make(group, settings, [one.pid for one in processes_of(handle) if is_running(one)])
             for child in family_of(arming):
-                _move(child.pid, group)
+                with suppress(ProcessLookupError):
+                    move(child.pid, group)
         except OSError as error:
             raise refused(arming, f"{group}: {error.strerror}") from None
+        if arming.fault == SLOW:
+            self._watch.begin(handle, lease, _flow(handle))
 
     def landed(self, handle: Handle) -> Landing:
-        """Read in how many periods the group had to wait."""
-        try:
-            rows = dict(line.split() for line in (_directory(handle) / "cpu.stat").read_text("ascii").splitlines())
-        except OSError:
-            return Landing(eligible=1, reason="the control group is gone")
-        waited = float(rows["nr_throttled"])
-        effect = {"periods_waited": waited, "seconds_waited": float(rows["throttled_time"]) / 1e9} if waited else {}
-        return Landing(eligible=1, injected=int(bool(effect)), effect=effect, reason="" if effect else "it never wanted more than it got")
+        """Read what the kernel has counted."""
+        fault, group = arming_of(handle).fault, Path(handle.data["group"])
+        if fault == SLOW:
+            seen = self._watch.landed(handle)
+            effect, why = seen.effect, "it never moved as much as it may"
+        else:
+            try:
+                effect, why = (killed if fault == OOM else waited)(group), "it never wanted more than it got"
+            except OSError:
+                effect, why = self._seen.get(handle.id, {}), "the control group is gone"
+        self._seen[handle.id] = effect
+        return Landing(eligible=1, injected=int(bool(effect)), effect=effect, reason="" if effect else why)
 
     def rollback(self, handle: Handle) -> None:
-        """Move each process back to its group, what they have started to the first one's, and remove the group."""
-        group, root = _directory(handle), _root()
-        before = dict(zip(processes_of(handle), handle.data["before"], strict=True))
-        home = root / handle.data["before"][0].lstrip("/")
-        for _ in range(_ATTEMPTS):  # a process may start another while it is being moved
-            if not (pids := _members(group)):
-                break
-            for pid in pids:
-                name = next((name for one, name in before.items() if one.pid == pid and is_running(one)), None)
-                with suppress(ProcessLookupError):
-                    _move(pid, home if name is None else root / name.lstrip("/"))
-        with suppress(FileNotFoundError):
-            group.rmdir()
+        """Lift the limits, move each process back to its group, what they have started to the first one's, and remove the group."""
+        group, limit = Path(handle.data["group"]), LIMITS[arming_of(handle).fault]
+        if group.is_dir():
+            with suppress(OSError):  # the device may be gone
+                write(group, limit.lift(handle.data["version"], handle.data["device"]))
+        before = [Path(name) for name in handle.data["before"]]
+        homes = {one.pid: home for one, home in zip(processes_of(handle), before, strict=True) if is_running(one)}
+        empty(group, homes, before[0])
 
     def verify(self, handle: Handle) -> bool:
-        """Say whether the group is gone."""
-        return not _directory(handle).exists()
+        """Say whether the group is gone; where the kernel may have killed, also whether a process serves the component again."""
+        if Path(handle.data["group"]).exists():
+            return False
+        arming = arming_of(handle)
+        if arming.fault != OOM or all(map(is_running, processes_of(handle))):
+            return True
+        try:
+            find(arming.component)
+        except UnfoundError:
+            return False
+        return True
 
 
-def _root() -> Path:
-    """Return where the version 1 hierarchy of processor time is mounted.
-
-    Raises:
-        OSError: it is not.
-    """
-    for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines():
-        before, _, after = line.partition(" - ")
-        kind, _, options = after.split(maxsplit=2)
-        if kind == "cgroup" and "cpu" in options.split(","):
-            return Path(before.split()[4])
-    raise FileNotFoundError
+def _device(arming: Arming) -> str:
+    if arming.fault != SLOW:
+        return ""
+    if not arming.component.place.directory:
+        raise NoDeviceError(f"component {arming.component.name!r} says no `directory`")
+    return device_of(Path(arming.component.place.directory))
 
 
-def _incapable() -> str:
-    try:
-        root = _root()
-    except OSError:
-        return "this host has no control groups of version 1 for processor time"
-    return "" if os.access(root, os.W_OK) else f"it may not make a group in {root}"
+def _flow(handle: Handle) -> Callable[[], tuple[dict[str, float], str]]:
+    """Watch how much goes through since the look before: what moves as much as it may has had to wait."""
+    group, device, most = Path(handle.data["group"]), handle.data["device"], magnitude_of(arming_of(handle)) * 1000
+    last = [time.monotonic(), 0.0]
 
+    def look() -> tuple[dict[str, float], str]:
+        try:
+            now_s, now = time.monotonic(), moved_bytes(group, device)
+        except OSError:
+            return {}, "the control group is gone"
+        per_s = (now - last[1]) / max(now_s - last[0], 0.1)
+        last[:] = now_s, now
+        return ({"bytes_per_s": per_s}, "") if per_s >= _FULL * most else ({}, "")
 
-def _group_of(pid: int) -> str:
-    """Return the group of processor time that a process is in."""
-    for line in Path("/proc", str(pid), "cgroup").read_text("utf-8").splitlines():
-        _, controllers, name = line.split(":", 2)
-        if "cpu" in controllers.split(","):
-            return name
-    return "/"
-
-
-def _directory(handle: Handle) -> Path:
-    return _root() / str(handle.data["group"])
-
-
-def _members(group: Path) -> list[int]:
-    try:
-        return [int(line) for line in (group / "cgroup.procs").read_text("ascii").split()]
-    except FileNotFoundError:
-        return []
-
-
-def _move(pid: int, group: Path) -> None:
-    (group / "cgroup.procs").write_text(str(pid), "ascii")
+    return look
 
 
 INJECTOR = CgroupInjector()

@@ -7,11 +7,11 @@ import contextlib
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
-from refute.injectors.host._filter import Filter, incapable
-from refute.injectors.host._port import address_of, handle_for, unreachable
+from refute.injectors.host._filter import Filter, incapable, version
+from refute.injectors.host._port import address_of, arriving, handle_for, unreachable
 from refute.injectors.host._tools import ToolError
 from refute.injectors.host._watch import Watch, connect_s
-from refute.injectors.host._whole import arming_of, misfit, permitted, refused
+from refute.injectors.host._whole import Lack, arming_of, misfit, permitted, refused
 
 _PARTITION, _RESET, _LOSS = "network.partition", "network.reset", "network.loss"
 _TARGETS = {
@@ -27,6 +27,7 @@ class IptablesInjector:
 
     name = "iptables"
     rollback_kind: RollbackKind = "journalled"
+    faults = tuple(_TARGETS)
 
     def __init__(self) -> None:
         """Watch nothing yet."""
@@ -34,7 +35,15 @@ class IptablesInjector:
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""."""
-        return misfit(arming, _TARGETS) or unreachable(arming.component) or incapable(_target(arming))
+        return misfit(arming, self.faults) or unreachable(arming.component) or self.lacks(arming.fault).what
+
+    def lacks(self, fault: str) -> Lack:
+        """Say what of tools, rights and kernel the host lacks."""
+        return incapable(f"-A INPUT -p tcp {_TARGETS[fault].format(share=0.5)}")
+
+    def means(self, _fault: str) -> str:
+        """Say by what."""
+        return version()
 
     def prepare(self, arming: Arming) -> Handle:
         """Name the rules; make none.
@@ -55,7 +64,7 @@ class IptablesInjector:
         arming = arming_of(handle)
         permitted(arming, lease)
         try:
-            Filter(handle).put([_target(arming)], answers=arming.fault == _PARTITION)
+            Filter(handle).put([f"-p tcp {_target(arming)}"], arriving(handle, answers=arming.fault == _PARTITION))
         except ToolError as error:
             raise refused(arming, str(error)) from None
         self._watch.begin(handle, lease, lambda: _look(handle))

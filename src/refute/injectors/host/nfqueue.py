@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
-import select
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
-
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.lease import Lease
-from refute.faults.catalogue import catalogue
-from refute.injectors.host._filter import Filter, incapable
+from refute.injectors.host._assistant import Assistant, AssistantError
+from refute.injectors.host._filter import Filter, incapable, version
 from refute.injectors.host._namespace import Namespace
-from refute.injectors.host._port import address_of, handle_for, unreachable
+from refute.injectors.host._numbers import free_queue
+from refute.injectors.host._port import arriving, delayed, handle_for, unreachable
 from refute.injectors.host._tools import ToolError
-from refute.injectors.host._watch import Watch, connect_s
-from refute.injectors.host._whole import arming_of, misfit, permitted, refused
+from refute.injectors.host._watch import Watch
+from refute.injectors.host._whole import Lack, arming_of, magnitude_of, misfit, permitted, refused
 
 _DELAY, _BANDWIDTH = "network.delay", "network.bandwidth"
 _TARGET = "-j NFQUEUE --queue-num {number} --queue-bypass"
-_START_S = 2.0
-_MOST = 0.8  # of the delay must be seen
 
 
 class NfqueueInjector:
@@ -32,16 +22,25 @@ class NfqueueInjector:
 
     name = "nfqueue"
     rollback_kind: RollbackKind = "journalled"
+    faults = (_DELAY, _BANDWIDTH)
 
     def __init__(self) -> None:
         """Hold nothing yet."""
         self._watch = Watch()
-        self._holders: dict[str, subprocess.Popen[str]] = {}
+        self._holders: dict[str, Assistant] = {}
         self._waited: dict[str, float] = {}
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""."""
-        return misfit(arming, (_DELAY, _BANDWIDTH)) or unreachable(arming.component) or incapable(_TARGET.format(number=0))
+        return misfit(arming, self.faults) or unreachable(arming.component) or self.lacks(arming.fault).what
+
+    def lacks(self, _fault: str) -> Lack:
+        """Say what of tools, rights and kernel the host lacks."""
+        return incapable(f"-A INPUT -p tcp {_TARGET.format(number=0)}")
+
+    def means(self, _fault: str) -> str:
+        """Say by what."""
+        return f"packet queues, by {version()}"
 
     def prepare(self, arming: Arming) -> Handle:
         """Choose a queue and name the rules; make none.
@@ -51,7 +50,7 @@ class NfqueueInjector:
         """
         if reason := self.refuses(arming):
             raise refused(arming, reason)
-        return handle_for(self.name, arming, queue=_free_queue())
+        return handle_for(self.name, arming, queue=free_queue())
 
     def apply(self, handle: Handle, lease: Lease) -> None:
         """Start the holder, then lead the packets to it.
@@ -64,18 +63,18 @@ class NfqueueInjector:
         self._holders[handle.id] = _started(handle, arming)
         permitted(arming, lease)
         try:
-            Filter(handle).put([_TARGET.format(number=number)], answers=arming.fault == _BANDWIDTH)
+            Filter(handle).put([f"-p tcp {_TARGET.format(number=number)}"], arriving(handle, answers=arming.fault == _BANDWIDTH))
         except ToolError as error:
             raise refused(arming, str(error)) from None
         if arming.fault == _DELAY:
-            self._watch.begin(handle, lease, _delayed(handle))
+            self._watch.begin(handle, lease, delayed(handle))
 
     def landed(self, handle: Handle) -> Landing:
         """Return what opening connections, or counting packets that waited, has shown."""
         if arming_of(handle).fault == _DELAY:
             return self._watch.landed(handle)
         holder = self._holders.get(handle.id)
-        if holder is not None and (said := _last_said(holder)):
+        if holder is not None and (said := holder.said()):
             self._waited[handle.id] = float(said)
         if waited := self._waited.get(handle.id):
             return Landing(eligible=1, injected=1, effect={"packets_waited": waited})
@@ -88,79 +87,23 @@ class NfqueueInjector:
         finally:
             holder = self._holders.pop(handle.id, None)
             if holder is not None:
-                _end(holder)
+                holder.end()
 
     def verify(self, handle: Handle) -> bool:
         """Say whether no rule is left and nothing is held."""
         return handle.id not in self._holders and Filter(handle).gone()
 
 
-def _free_queue() -> int:
-    """Return the number of a queue that nobody has bound here."""
-    try:
-        taken = {int(line.split()[0]) for line in Path("/proc/net/netfilter/nfnetlink_queue").read_text("ascii").splitlines()}
-    except OSError:
-        taken = set()
-    while (number := 1024 + secrets.randbelow(60000)) in taken:
-        pass
-    return number
-
-
-def _started(handle: Handle, arming: Arming) -> subprocess.Popen[str]:
+def _started(handle: Handle, arming: Arming) -> Assistant:
     """Start the process that holds packets and wait until it does."""
-    before = Namespace.from_json(handle.data["namespace"]).within()
-    if before is None:
-        raise refused(arming, "its network namespace is gone")
-    hard = _magnitude(arming)
+    hard = magnitude_of(arming)
     delay_s, bytes_per_s = (hard, 0.0) if arming.fault == _DELAY else (0.0, hard * 1000)
-    command = [sys.executable, "-P", "-m", "refute.injectors.host._queue", str(handle.data["queue"]), str(delay_s), str(bytes_per_s)]
-    environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")])}
-    holder = subprocess.Popen([*before, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ, cwd="/")
-    assert holder.stdout is not None
-    ready, _, _ = select.select([holder.stdout], [], [], _START_S)
-    said = holder.stdout.readline().strip() if ready else "it does not start"
-    if said != "holding":
-        _end(holder)
-        raise refused(arming, f"packets cannot be held: {said}")
-    return holder
-
-
-def _delayed(handle: Handle) -> Callable[[], tuple[dict[str, float], str]]:
-    wanted_s = _magnitude(arming_of(handle))
-
-    def look() -> tuple[dict[str, float], str]:
-        took_s, how = connect_s(address_of(handle), wanted_s * 2 + 1.0)
-        if how == "opened" and took_s >= wanted_s * _MOST:
-            return {"connect_s": took_s}, ""
-        return {}, f"a connection was {how} after {took_s:.3f} s"
-
-    return look
-
-
-def _last_said(holder: subprocess.Popen[str]) -> str:
-    """Return the last whole line that a holder has written since it was last read, "" where there is none."""
-    said = b""
-    while holder.stdout is not None and select.select([holder.stdout], [], [], 0)[0] and (more := os.read(holder.stdout.fileno(), 65536)):
-        said += more
-    return said.rpartition(b"\n")[0].rpartition(b"\n")[2].decode()
-
-
-def _magnitude(arming: Arming) -> float:
-    scale = catalogue()[arming.fault].magnitude
-    assert scale is not None
-    return scale.or_typical(arming.magnitude)
-
-
-def _end(holder: subprocess.Popen[str]) -> None:
-    for pipe in (holder.stdin, holder.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
     try:
-        holder.wait(_START_S)
-    except subprocess.TimeoutExpired:
-        holder.kill()
-        holder.wait()
+        return Assistant(
+            "_queue", [str(handle.data["queue"]), str(delay_s), str(bytes_per_s)], Namespace.from_json(handle.data["namespace"])
+        )
+    except AssistantError as error:
+        raise refused(arming, f"packets cannot be held: {error}") from None
 
 
 INJECTOR = NfqueueInjector()

@@ -10,9 +10,8 @@ from typing import Any
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.lease import Lease
 from refute.core.process import ProcessIdentity, is_running
-from refute.faults.catalogue import catalogue
 from refute.injectors.host._target import family_of, grown, processes_of, unnamed
-from refute.injectors.host._whole import Looks, arming_of, misfit, permitted, refused
+from refute.injectors.host._whole import Lack, Looks, arming_of, magnitude_of, misfit, permitted, refused
 
 _MEMORY, _DESCRIPTORS = "process.memory", "process.fd_exhaustion"
 _RESOURCE = {_MEMORY: resource.RLIMIT_AS, _DESCRIPTORS: resource.RLIMIT_NOFILE}
@@ -24,6 +23,7 @@ class PrlimitInjector:
 
     name = "prlimit"
     rollback_kind: RollbackKind = "journalled"
+    faults = tuple(_RESOURCE)
 
     def __init__(self) -> None:
         """Count nothing yet."""
@@ -31,7 +31,15 @@ class PrlimitInjector:
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""; the process need not run yet."""
-        return misfit(arming, _RESOURCE) or unnamed(arming.component)
+        return misfit(arming, self.faults) or unnamed(arming.component)
+
+    def lacks(self, _fault: str) -> Lack:
+        """Say what the host lacks: nothing."""
+        return Lack()
+
+    def means(self, _fault: str) -> str:
+        """Say by what."""
+        return "resource limits, of processes of the same user, or as root"
 
     def prepare(self, arming: Arming) -> Handle:
         """Find the processes, what limits they have and what they use; change none.
@@ -88,9 +96,7 @@ class PrlimitInjector:
 
 def _limits(arming: Arming, process: ProcessIdentity) -> dict[str, int]:
     """Return the limits of a process, and the low one that leaves it only so much more than it has."""
-    scale = catalogue()[arming.fault].magnitude
-    assert scale is not None
-    more = int(scale.or_typical(arming.magnitude) * _UNIT[arming.fault])
+    more = int(magnitude_of(arming) * _UNIT[arming.fault])
     try:
         soft, hard = resource.prlimit(process.pid, _RESOURCE[arming.fault])
         low = _used(arming.fault, process) + more

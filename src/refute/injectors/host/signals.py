@@ -11,7 +11,7 @@ from refute.core.lease import Lease
 from refute.core.process import ProcessIdentity, is_running, send
 from refute.injectors.host._processes import UnfoundError, find, is_stopped
 from refute.injectors.host._target import family_of, grown, processes_of, unnamed
-from refute.injectors.host._whole import Looks, arming_of, misfit, permitted, refused
+from refute.injectors.host._whole import Lack, Looks, arming_of, misfit, permitted, refused
 
 _PAUSE, _KILL = "process.pause", "process.kill"
 _SETTLE_S = 1.0
@@ -23,6 +23,7 @@ class SignalsInjector:
 
     name = "signals"
     rollback_kind: RollbackKind = "journalled"
+    faults = (_PAUSE, _KILL)
 
     def __init__(self) -> None:
         """Count nothing yet."""
@@ -30,7 +31,15 @@ class SignalsInjector:
 
     def refuses(self, arming: Arming) -> str:
         """Say why this injector cannot do it, or return ""; the process need not run yet."""
-        return misfit(arming, (_PAUSE, _KILL)) or unnamed(arming.component)
+        return misfit(arming, self.faults) or unnamed(arming.component)
+
+    def lacks(self, _fault: str) -> Lack:
+        """Say what the host lacks: nothing."""
+        return Lack()
+
+    def means(self, _fault: str) -> str:
+        """Say by what."""
+        return "SIGSTOP, SIGCONT and SIGKILL, to processes of the same user, or as root"
 
     def prepare(self, arming: Arming) -> Handle:
         """Find the processes; touch none.

@@ -10,7 +10,9 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -55,9 +57,13 @@ class Hooks:
                 return
             self._finder = _Finder(frozenset(site.module for site in self._sites), self._hook)
             sys.meta_path.insert(0, self._finder)
-            for name in dict.fromkeys(site.module for site in self._sites):
-                if (module := sys.modules.get(name)) is not None:
-                    self._hook(module)
+            loaded = [
+                module for name in dict.fromkeys(site.module for site in self._sites) if (module := sys.modules.get(name)) is not None
+            ]
+            for module in loaded:
+                self._hook(module)
+        if half := [module.__name__ for module in loaded if getattr(module.__spec__, "_initializing", False)]:
+            threading.Thread(target=self._hook_once_loaded, args=(half,), name="refute-hooks", daemon=True).start()
 
     def remove(self) -> None:
         """Put the original functions back; again changes nothing."""
@@ -77,6 +83,12 @@ class Hooks:
     def waiting(self) -> bool:
         """Say whether a library that is imported now would be hooked."""
         return self._finder is not None
+
+    def _hook_once_loaded(self, names: Sequence[str]) -> None:
+        """Wait for another thread that is just importing these modules: it has passed the finder already."""
+        for name in names:
+            with suppress(Exception):  # its import failed
+                self._hook(import_module(name))
 
     def _hook(self, module: ModuleType) -> None:
         with self._lock:

@@ -47,13 +47,14 @@ def _wrapper(board: Board, _module: ModuleType, original: Any) -> Any:
     def _request(session: Any, method: str, url: Any, **options: Any) -> Any:
         outer = options.get("middlewares")
         outer = session._middlewares if outer is None else outer  # noqa: SLF001 - as the original does
-        inner = partial(_passed, board, adapter, (session, options))
-        return original(session, method, url, **options | {"middlewares": (*outer, inner)})
+        inner = partial(_passed, board, adapter, (session, options.get("timeout"), options.get("auto_decompress")))
+        options["middlewares"] = (*outer, inner)
+        return original(session, method, url, **options)
 
     return _request
 
 
-async def _passed(board: Board, adapter: AiohttpAdapter, given: tuple[Any, dict[str, Any]], request: Any, handler: Any) -> Any:
+async def _passed(board: Board, adapter: AiohttpAdapter, given: tuple[Any, Any, Any], request: Any, handler: Any) -> Any:
     """Pass a request on: the middleware."""
     asked = Asked(request, *given)
     aimed, unit = board.glance(asked, request.url)
@@ -76,14 +77,15 @@ class Asked(Outgoing):
     Args:
         own: the library's.
         session: the session that makes it.
-        options: what the session was asked with.
+        timeout: what the session was asked with.
+        unpacks: what the session was asked with.
     """
 
-    __slots__ = ("_options", "_session", "own")
+    __slots__ = ("_session", "_timeout", "_unpacks", "own")
 
-    def __init__(self, own: Any, session: Any, options: dict[str, Any]) -> None:
+    def __init__(self, own: Any, session: Any, timeout: Any, unpacks: bool | None) -> None:
         """Keep them."""
-        self.own, self._session, self._options = own, session, options
+        self.own, self._session, self._timeout, self._unpacks = own, session, timeout, unpacks
 
     @property
     def method(self) -> str:
@@ -112,18 +114,22 @@ class Asked(Outgoing):
     @property
     def unpacks(self) -> bool:
         """Whether the library undoes content codings by itself."""
-        own = self._options.get("auto_decompress")
-        return bool(self._session.auto_decompress if own is None else own)
+        return bool(self._session.auto_decompress if self._unpacks is None else self._unpacks)
 
     @property
     def read_timeout_s(self) -> float | None:
         """See `View.read_timeout_s`; the limit of the whole call the library keeps by itself."""
-        timeout = self._options.get("timeout")
-        limit = getattr(timeout if hasattr(timeout, "sock_read") else self._session.timeout, "sock_read", None)
+        own = self._timeout
+        limit = getattr(own if hasattr(own, "sock_read") else self._session.timeout, "sock_read", None)
         return float(limit) if limit else None
 
-    def identity(self) -> Identity:
-        """See `View.identity`."""
+    @property
+    def content(self) -> Any:
+        """See `Outgoing.content`; a payload's public ways to it are coroutines."""
+        return getattr(self.own._body, "_value", None)  # noqa: SLF001
+
+    def unlike(self) -> Identity:
+        """See `Outgoing.unlike`."""
         body = self.body()
         return digest(body) if body else hash((self.method, self.url.raw_path_qs))
 
@@ -137,7 +143,7 @@ class Asked(Outgoing):
 
     def body(self) -> bytes:
         """Return the body; b"" where it can be read only once."""
-        value = getattr(self.own.body, "_value", self.own.body)  # a payload's public ways to it are coroutines
+        value = self.content
         return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else b""
 
     async def become(self, other: Request) -> None:

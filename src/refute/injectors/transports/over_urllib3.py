@@ -43,17 +43,18 @@ def _wrapper(board: Board, _module: ModuleType, original: Any) -> Any:
     parameters = inspect.signature(original).parameters
     if not parameters.keys() >= _NEEDED:
         return None
-    adapter, names = Urllib3Adapter(), tuple(parameters)[3:]
+    adapter, names = Urllib3Adapter(), tuple(parameters)[4:]
 
-    def _make_request(pool: Any, conn: Any, method: str, *positional: Any, **options: Any) -> Any:
-        options.update(zip(names, positional, strict=False))
-        request = Attempted(pool, conn, method, options)
-        aimed, unit = board.glance(request, request.url)
+    def _make_request(pool: Any, conn: Any, method: str, url: str, *more: Any, **options: Any) -> Any:
+        if more:
+            options.update(zip(names, more, strict=False))
+        request = Attempted(pool, conn, method, url, options)
+        aimed, unit = board.glance(request, (pool, url))
         if unit is None and aimed:
             response = carry_all(adapter, aimed, partial(_asked, original), request)
             return _given(response, request)
         try:
-            response = original(pool, conn, method, **options)
+            response = original(pool, conn, method, url, **options)
         except BaseException:
             if unit is not None:
                 aimed[0].failed(unit, request)
@@ -82,21 +83,24 @@ class Attempted(Outgoing):
         pool: its connection pool.
         conn: its connection, which need not be open.
         method: upper case.
-        options: its further arguments, by name.
+        target: path and query; through a proxy a whole URL.
+        options: further arguments of the attempt, by name.
     """
 
-    __slots__ = ("conn", "method", "options", "pool", "url")
+    __slots__ = ("conn", "method", "options", "pool", "target")
 
-    def __init__(self, pool: Any, conn: Any, method: str, options: dict[str, Any]) -> None:
-        """Take its URL apart; through a proxy it is a whole one."""
-        self.pool, self.conn, self.method, self.options = pool, conn, method.upper(), options
-        target = options["url"]
-        if target[:1] == "/":
-            path, _, query = target.partition("?")
-            self.url = Place(pool.scheme, pool.host, pool.port, path, query)
-        else:
-            parts = urlsplit(target)
-            self.url = Place(parts.scheme, parts.hostname or "", parts.port, parts.path, parts.query)
+    def __init__(self, pool: Any, conn: Any, method: str, target: str, options: dict[str, Any]) -> None:
+        """Keep them."""
+        self.pool, self.conn, self.method, self.target, self.options = pool, conn, method, target, options
+
+    @property
+    def url(self) -> Place:
+        """Where it goes."""
+        if self.target[:1] == "/":
+            path, _, query = self.target.partition("?")
+            return Place(self.pool.scheme, self.pool.host, self.pool.port, path, query)
+        parts = urlsplit(self.target)
+        return Place(parts.scheme, parts.hostname or "", parts.port, parts.path, parts.query)
 
     @property
     def headers(self) -> _Fields:
@@ -113,10 +117,15 @@ class Attempted(Outgoing):
         limit = self.pool._get_timeout(self.options.get("timeout")).read_timeout  # noqa: SLF001 - as the original asks it
         return float(limit) if isinstance(limit, int | float) else None
 
-    def identity(self) -> Identity:
-        """See `View.identity`."""
+    @property
+    def content(self) -> Any:
+        """See `Outgoing.content`."""
+        return self.options.get("body")
+
+    def unlike(self) -> Identity:
+        """See `Outgoing.unlike`."""
         body = self.body()
-        return digest(body) if body else hash((self.method, self.url.path, self.url.query))
+        return digest(body) if body else hash((self.method, self.target))
 
     def codec(self) -> Codec:
         """See `View.codec`."""
@@ -146,11 +155,9 @@ class Attempted(Outgoing):
     def instead(self, other: Request) -> Attempted:
         """Return the attempt with another request in its place, to the same host."""
         parts = urlsplit(other.url)
-        target = f"{parts.path}{f'?{parts.query}' if parts.query else ''}"
-        if self.options["url"][:1] != "/":
-            target = other.url
-        changed = {"url": target, "body": other.body, "headers": dict(other.headers), "chunked": False}
-        return Attempted(self.pool, self.conn, other.method, self.options | changed)
+        target = f"{parts.path}{f'?{parts.query}' if parts.query else ''}" if self.target[:1] == "/" else other.url
+        changed = {"body": other.body, "headers": dict(other.headers), "chunked": False}
+        return Attempted(self.pool, self.conn, other.method, target, self.options | changed)
 
 
 class _Fields:
@@ -191,7 +198,7 @@ class Urllib3Adapter:
 def _asked(original: Any, request: Attempted) -> Any:
     """Send a request on; its response is not read yet, and does not give its connection back."""
     options = request.options | {"preload_content": False, "response_conn": None}
-    return original(request.pool, request.conn, request.method, **options)
+    return original(request.pool, request.conn, request.method, request.target, **options)
 
 
 def _given(response: Any, request: Attempted) -> Any:
@@ -305,7 +312,7 @@ def _failure(request: Attempted, kind: Failure) -> Exception:
         refused = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         return NewConnectionError(request.conn, f"Failed to establish a new connection: {refused}")
     if kind is Failure.READ_TIMEOUT:
-        return ReadTimeoutError(request.pool, request.options["url"], f"Read timed out. (read timeout={request.read_timeout_s})")
+        return ReadTimeoutError(request.pool, request.target, f"Read timed out. (read timeout={request.read_timeout_s})")
     if kind is Failure.CLOSED:
         return http.client.RemoteDisconnected("Remote end closed connection without response")
     return _broken(kind)
@@ -322,7 +329,7 @@ def _made(request: Attempted, pieces: Iterator[bytes], close: Callable[[], None]
     return HTTPResponse(
         body=own, headers=HTTPHeaderDict(own.msg.items()), status=own.status, version=own.version, reason=own.reason,
         preload_content=False, decode_content=options.get("decode_content", True), original_response=own,
-        enforce_content_length=options.get("enforce_content_length", True), request_method=request.method, request_url=options["url"],
+        enforce_content_length=options.get("enforce_content_length", True), request_method=request.method, request_url=request.target,
     )  # fmt: skip
 
 

@@ -12,17 +12,28 @@ _PART = 256
 
 
 class Outgoing:
-    """A request that a transport of ours describes; `stream` is what is kept of it as a trace."""
+    """A request that a transport of ours describes."""
 
     __slots__ = ()
 
     @property
-    def stream(self) -> Outgoing:
-        """The request itself: it is small, and its body can be read again."""
-        return self
+    def content(self) -> Any:
+        """The body as the library was given it."""
+        raise NotImplementedError
+
+    @property
+    def stream(self) -> Any:
+        """What is kept of it as a trace: its body, which its client keeps anyway; where that is not just bytes, the request."""
+        content = self.content
+        return content if content and type(content) is bytes else self
 
     def identity(self) -> Identity:
         """Return what stays the same between the attempts of one logical call."""
+        content = self.content
+        return digest(content) if content and type(content) is bytes else self.unlike()
+
+    def unlike(self) -> Identity:
+        """Return the identity of a request whose body is not just bytes."""
         raise NotImplementedError
 
 
@@ -47,10 +58,12 @@ def identity(request: Any) -> Identity:
 
 
 def _of_trace(trace: Any) -> Identity:
+    if type(trace) is bytes:
+        return digest(trace)
     if isinstance(trace, Outgoing):
         return trace.identity()
     return digest(b"".join(trace)) if type(trace).__name__ == "ByteStream" else 0
 
 
 READING = Reading(attrgetter("stream"), _of_trace, identity)
-"""How to read a request: the stream of httpx, which for a body in memory can be read again, is its trace, and so is an `Outgoing`."""
+"""How to read a request: the stream of httpx, which for a body in memory can be read again, is its trace; see `Outgoing`."""
