@@ -49,12 +49,14 @@ def _curve(run: Record) -> Record:
     """Return a run's loss by step, with a gap where it went back; a run that never tells a loss has none."""
     x: list[int] = []
     y: list[float | None] = []
-    for _, step, loss in run["steps"] if any(loss is not None for _, _, loss in run["steps"]) else ():
+    for _, step, *told in run["steps"]:
+        if not told:
+            continue
         if x and step < x[-1]:
             x.append(step)
             y.append(None)
         x.append(step)
-        y.append(loss)
+        y.append(told[0])
     ends = next((step for step, loss in zip(x, y, strict=True) if loss is None and _lost_for_good(x, y, step)), None)
     return {"seed": run["seed"], "arm": run["arm"], "x": x, "y": y, "ends": ends}
 

@@ -54,7 +54,7 @@ def test_a_loss_that_is_no_number_for_good_ends_its_line():
 
 
 def test_runs_that_never_tell_a_loss_have_no_curve_and_still_a_row():
-    shown = trainings([told(1, "treatment", 1, 2, loss=lambda _: math.nan), told(1, "control", 1, 2, loss=lambda _: math.nan)])
+    shown = trainings([told(1, "treatment", 1, 2, loss=lambda _: None), told(1, "control", 1, 2, loss=lambda _: None)])
     assert shown["loss"] is None
     assert len(shown["rows"]) == 1
 

@@ -27,7 +27,7 @@ def told_of(record: Record, arm: Arm) -> dict[str, Any]:
         "seconds": round(record.seconds, 3),
         "error": record.error,
         "metrics": {name: _number(value) for name, value in record.metrics.items()},
-        "steps": [[round(step.at_s, 3), step.step, _number(step.loss)] for step in thinned(record.steps)],
+        "steps": [_told(step) for step in thinned(record.steps)],
         "hits": [{"at_s": round(hit.at_s, 3), "step": hit.step, "effect": hit.effect} for hit in record.hits],
         "failures": [round(at_s, 3) for at_s in record.failures],
         "told_s": [round(at_s, 3) for at_s in sorted(told(record))],
@@ -49,9 +49,18 @@ def thinned(steps: Sequence[Step], points: int = POINTS) -> list[Step]:
     kept = {round(place * last / (points - 1)) for place in range(points)} if last >= points else set(range(last + 1))
     for place in range(1, last + 1):
         before, now = steps[place - 1], steps[place]
-        if now.step < before.step or math.isfinite(now.loss) != math.isfinite(before.loss):
+        if now.step < before.step or _sick(now) != _sick(before):
             kept |= {place - 1, place}
     return [steps[place] for place in sorted(kept)][: 4 * points]
+
+
+def _told(step: Step) -> list[Any]:
+    """Return when, which step, and its loss where it was told: null where that is no number."""
+    return [round(step.at_s, 3), step.step, *([] if step.loss is None else [_number(step.loss)])]
+
+
+def _sick(step: Step) -> bool:
+    return step.loss is not None and not math.isfinite(step.loss)
 
 
 def _number(value: float) -> float | None:

@@ -133,9 +133,9 @@ def _wasted_compute(run: Record, _control: Record) -> float:
 
 def _spike(run: Record, control: Record) -> list[tuple[float, float]]:
     """Return loss and control's loss of each step from the strike on at which the loss lies beyond control's; infinite for no number."""
-    usual = {step.step: step.loss for step in control.steps}
+    usual = {step.step: step.loss for step in control.steps if step.loss is not None}
     since = struck_s(run)
-    pairs = [(step.loss, usual.get(step.step, math.nan)) for step in run.steps if step.at_s >= since]
+    pairs = [(step.loss, usual.get(step.step, math.nan)) for step in run.steps if step.at_s >= since and step.loss is not None]
     known = [(loss if math.isfinite(loss) else math.inf, other) for loss, other in pairs if math.isfinite(other)]
     return [(loss, other) for loss, other in known if loss > max(other * _SPIKE, other)]
 
