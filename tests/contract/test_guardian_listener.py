@@ -263,6 +263,17 @@ def code(answer):
     return answer["problems"][0]["code"]
 
 
+def test_it_says_what_its_host_permits_and_what_would_mend_a_fault_that_cannot_be(runner):
+    permitted = {fault: one["mechanism"] for one in ask_there(runner.url, "abilities")["abilities"] for fault in one["faults"]}
+    assert permitted["process.pause"] == "signals"
+    with pytest.raises(RefuteError) as caught:
+        ask_there(runner.url, "choose", arming=runner.arming(pidfile=""))
+    problem = caught.value.problems[0]
+    assert (problem.code, problem.next) == (
+        "INJECTOR-NONE", "mend what is said of the component target in the intent file, then: refute check",
+    )  # fmt: skip
+
+
 def test_a_fault_lives_as_long_as_its_connection(runner):
     lines = runner.connected()
     handle = asked(lines, 1, "prepare", arming=runner.arming())["handle"]
@@ -275,6 +286,55 @@ def test_a_fault_lives_as_long_as_its_connection(runner):
     lines.connection.close()
     until(lambda: not runner.paused(), 2)
     assert ask_there(runner.url, "undo", handle=handle["id"])["state"] == "verified"
+
+
+def never(name, host="", guardian="", endpoint="", **place):
+    return Component(name, "service", endpoint=endpoint, place=Place(host=host, guardian=guardian, **place)).to_json()
+
+
+def armed_beside(runner, off_limits):
+    """Ask for a pause of `target` on the host `branch`, where something is off limits; return what was said."""
+    lines = runner.connected()
+    try:
+        target = runner.arming(host="branch", guardian=runner.url, port=8099)
+        handle = asked(lines, 1, "prepare", arming=target)["handle"]
+        answer = asked(lines, 2, "arm", handle=handle["id"], experiment="e", ttl_s=3.0, off_limits=[off_limits])
+        assert runner.paused() == answer["ok"]
+        return answer["ok"] or code(answer)
+    finally:
+        lines.connection.close()
+
+
+def test_what_is_off_limits_on_this_host_is_so_under_any_name(runner):
+    pidfile = str(runner.home / "pid")
+    for alias in (
+        never("target", host="other"),
+        never("ledger", host="branch", pidfile=pidfile),
+        never("ledger", host="branch-by-another-name", guardian=runner.url, pidfile=pidfile),
+        never("ledger", host="branch", endpoint="http://10.1.2.3:8099"),
+        *(never("ledger", endpoint=f"http://{address}:8099") for address in own_addresses()),
+    ):
+        assert armed_beside(runner, alias) == "BLAST-NEVER", alias
+
+
+def test_what_is_off_limits_elsewhere_is_not_taken_for_something_here(runner):
+    pidfile = str(runner.home / "pid")
+    for elsewhere in (
+        never("ledger", pidfile=pidfile),
+        never("ledger", endpoint="http://127.0.0.1:8099"),
+        never("ledger", host="third", guardian="tls://127.0.0.1:1", pidfile=pidfile),
+        never("ledger", endpoint="http://192.0.2.7:8099"),
+    ):
+        assert armed_beside(runner, elsewhere) is True, elsewhere
+        until(lambda: not runner.paused(), 3)
+
+
+def own_addresses():
+    """The address under which this host is reached from elsewhere, where it is."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        return [probe.getsockname()[0]]
+    return []
 
 
 def test_a_silent_caller_loses_its_lease(runner):

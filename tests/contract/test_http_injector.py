@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import aiohttp
 import anyio
@@ -45,6 +46,22 @@ def left(provider):
     while not provider.unfinished and time.monotonic() < until:
         time.sleep(0.01)
     return provider.unfinished
+
+
+def once_held(landing, end):
+    """End the fault as soon as it holds a call; the list tells when."""
+    ended = []
+
+    def wait():
+        until = time.monotonic() + 10
+        while not landing().eligible and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        ended.append(time.monotonic())
+        end()
+
+    threading.Thread(target=wait, daemon=True).start()
+    return ended
 
 
 def originals():
@@ -204,12 +221,11 @@ def test_expired_lease_hits_nothing(provider):
 @pytest.mark.parametrize("mode", ["sync", "async"])
 async def test_lease_that_ends_wakes_sleepers_and_the_call_goes_on(provider, mode):
     lease = Lease(10)
-    threading.Timer(0.1, lease.revoke).start()
-    began = time.monotonic()
     with armed(provider.url, "llm.delay", lease=lease, magnitude=30.0) as landing, unit():
+        ended = once_held(landing, lease.revoke)
         result = await called(provider.url, "openai", mode, stream=False, timeout=60)
     assert result.choices[0].message.content == TEXT
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - ended[0] < 2
     assert (landing().eligible, landing().injected, landing().effect) == (1, 0, {})
 
 
@@ -218,11 +234,10 @@ def test_rollback_wakes_sleepers_though_the_lease_goes_on(provider):
     injector = http.INJECTOR
     handle = injector.prepare(Arming(Component("llm", "llm", endpoint=f"{provider.url}/v1"), "llm.delay", 30.0))
     injector.apply(handle, lease)
-    threading.Timer(0.1, injector.rollback, [handle]).start()
-    began = time.monotonic()
+    ended = once_held(partial(injector.landed, handle), partial(injector.rollback, handle))
     with unit():
         assert post(httpx, provider, timeout=60).status_code == 200
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - ended[0] < 2
     assert lease.remaining_s() > 0
     assert injector.verify(handle)
     assert (injector.landed(handle).eligible, injector.landed(handle).injected) == (1, 0)
@@ -419,14 +434,20 @@ async def test_a_caller_that_gives_up_in_the_delay_has_felt_it(provider):
 def test_errors_of_the_provider_itself_are_no_occasion_for_faults_of_replies(provider):
     with armed(provider.url, "content.truncated") as landing, unit():
         assert post(httpx, provider, BODY | {"model": "text-error"}).status_code == 500
-    assert landing().eligible == 0
+    assert (landing().eligible, landing().reason) == (0, "calls that were answered with status 500: 1")
 
 
 def test_answers_without_tool_calls_are_not_eligible_for_bad_arguments(provider):
     with armed(provider.url, "toolcall.bad_arguments") as landing, unit():
         for stream in (False, True):
             assert post(httpx, provider, BODY | {"stream": stream}).status_code == 200
-    assert landing().eligible == 0
+    assert (landing().eligible, landing().reason) == (0, "calls whose answer has nothing that it strikes: 2")
+
+
+def test_whole_answers_are_no_occasion_for_faults_of_streams(provider):
+    with armed(provider.url, "stream.cut") as landing, unit():
+        assert post(httpx, provider).status_code == 200
+    assert (landing().eligible, landing().reason) == (0, "calls that were not answered by a stream: 1")
 
 
 def test_two_faults_on_one_call(provider):

@@ -34,7 +34,7 @@ TUTORIAL = ROOT / "docs/tutorial/first-experiment.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 NAMED = re.compile(r"# (\S+\.\w+)\n")
-RUN_LONG = {"watch", "demo", "guardian", "proxy", "run", "rerun", "try"}
+RUN_LONG = {"watch", "demo", "exec", "guardian", "proxy", "run", "rerun", "try"}
 """Verbs that inject, or serve: their commands are parsed here; the tutorial's run in the slow test, the others' in tests/e2e."""
 INLINE = re.compile(r"`(refute [a-z][^`]*)`")
 PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b|…|\[")

@@ -20,8 +20,9 @@ from refute.core.units import show_seconds
 from refute.faults.catalogue import catalogue
 from refute.faults.preview import protocols_of
 from refute.faults.spec import Fault, seams
+from refute.intent.part import Part
 from refute.intent.schema import intent_schema
-from refute.intent.shape import IntentShape, Part
+from refute.intent.shape import IntentShape
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference"
 BEGIN, END = "<!-- written by tests/docs/test_reference.py -->\n", "<!-- end -->\n"
@@ -30,6 +31,7 @@ WRITTEN = {
     "app.main:answer": "`module:function`",
     "http://127.0.0.1:8000/ask": "URL", "http://127.0.0.1:8000/v1": "URL, `tcp://HOST:PORT` or `stdio://NAME`",
     "tls://10.0.0.2:7443": "`tls://HOST:PORT`", "exec shop": "`proxy` or `exec NAME`", "accuracy=([0-9.]+)": "regular expression",
+    "calls": "`calls`, `spans` or `module:function`",
     "free": "text or number, or a list of them", "answered >= 95%": "criterion", "2 s": "number with the fault's unit",
 }  # fmt: skip
 """What a value is called on the page, by the first example in the schema."""

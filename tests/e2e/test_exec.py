@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,7 +35,7 @@ from refute.intent import load
 from refute.ledger import Ledger
 from refute.safety.journal import Journal
 from refute.safety.state import doors_directory
-from servers.executing import exec_process
+from servers.executing import Service, exec_process
 
 KINDS = ("uvicorn", "http.server", "aiohttp")
 OLD = Path.home() / ".pyenv/versions/3.9.18/bin/python"
@@ -341,47 +344,21 @@ def test_a_python_that_is_too_old_is_told_and_runs():
 
 # Whole runs
 
-INTENT = """
-version: 1
-system:
-  name: plain
-  owner: team-plain
-  components:
-    service: {kind: service, calls: [llm]}
-    llm: {kind: llm, endpoint: "PROVIDER/v1", via: exec plain}
-journeys:
-  ask: {entry: service, share: 100%}
-workload:
-  http: "SERVICE"
-  cases: cases.jsonl
-  rate: 40/s
-  timeout: 3 s
-indicators:
-  answered: {ratio: "checks:answered"}
-steady_state: {window: 1 s, holds: ["answered >= 95%"]}
-blast_radius: {cohort: 50%, units: 300, duration: 30 s}
-beliefs:
-  - id: absorbed
-    claim: Faults of the provider never reach the user
-    when: {fault: FAULT, target: llm, share: 100%}
-    then: answered >= 90%
-    confidence: 80%
-    decides: Launch
-    if_wrong: high
-    owner: team-plain
-"""
-CHECKS = """
-def answered(case, answer):
-    return answer["status"] == 200 and bool(answer["body"]["text"])
-"""
+PAGE = (Path(__file__).parents[2] / "docs/how-to/arm-a-program-as-it-is.md").read_text()
+FILES = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE, re.DOTALL))
 
 
-def written(folder, provider, service, fault="llm.rate_limit"):
-    folder.mkdir()
-    text = INTENT.replace("PROVIDER", provider.url).replace("SERVICE", service.url).replace("FAULT", fault)
+def written(folder, provider, service, fault="llm.rate_limit", name="plain"):
+    """Write the page's intent, about another service than its own."""
+    folder.mkdir(exist_ok=True)
+    changes = {"llm.rate_limit": fault, "http://127.0.0.1:8081": provider.url, "http://127.0.0.1:8000/ask": service.url}
+    text = FILES["refute.yaml"].replace("exec ask-service", f"exec {name}")
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
     (folder / "refute.yaml").write_text(text)
-    (folder / "checks.py").write_text(CHECKS)
-    (folder / "cases.jsonl").write_text("".join(json.dumps({"id": f"case-{number}"}) + "\n" for number in range(20)))
+    (folder / "checks.py").write_text(FILES["checks.py"])
+    (folder / "cases.jsonl").write_text("".join(json.dumps({"id": f"case-{number}", "question": "?"}) + "\n" for number in range(20)))
     return folder / "refute.yaml"
 
 
@@ -415,6 +392,30 @@ async def test_a_belief_about_a_service_that_knows_nothing(provider, tmp_path, k
         await asyncio.sleep(0.3)
         assert service.state()["hooked"] == []
         assert service.process.poll() is None, "it outlives the run"
+
+
+@contextlib.contextmanager
+def pages_service(folder, provider):
+    """Start the page's service by the page's command."""
+    command = re.search(r"^refute (exec .*)$", PAGE, re.MULTILINE)[1].split()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    here = {"8000": str(port), "python": sys.executable}
+    (folder / "service.py").write_text(FILES["service.py"].replace("http://127.0.0.1:8081", provider.url))
+    with subprocess.Popen([sys.executable, "-m", "refute", *(here.get(word, word) for word in command)], cwd=folder) as process:
+        try:
+            while socket.socket().connect_ex(("127.0.0.1", port)):
+                time.sleep(0.05)
+            yield Service(f"http://127.0.0.1:{port}/ask", process)
+        finally:
+            process.kill()
+
+
+async def test_the_page_as_a_reader_would_do_it(provider, tmp_path):
+    with pages_service(tmp_path, provider) as service:
+        result, code, _ = await campaign(written(tmp_path, provider, service, name="ask-service"))
+    assert (result.verdicts["absorbed"].word, code) == ("refuted", 1), result.verdicts
+    assert result.landing.injected > 5
 
 
 async def test_a_service_that_dies_under_the_fault_voids_the_run_with_a_proven_rollback(provider, tmp_path):

@@ -184,7 +184,8 @@ def test_what_this_host_lacks_is_told_with_code_place_and_command(shop):
     assert belief["missing"]["code"] == "INJECTOR-NONE"
     assert "is on no disk but on tmpfs" in belief["missing"]["seen"]
     assert belief["missing"]["where"].startswith("refute.yaml:")
-    assert belief["missing"]["next"].startswith("refute ")
+    assert belief["missing"]["next"] == "mend what is said of the component stock in the intent file, then: refute check"
+    assert "proxy" not in belief["missing"]["seen"], "that cannot strike a component as a whole at all"
 
 
 def test_a_full_disk_lands_and_is_emptied(shop, stock):

@@ -137,6 +137,7 @@ def test_when_the_runners_host_dies_whole_the_fault_ends_with_its_lease(branch):
     assert until(branch.well, LEASE_TTL_S + ALLOWED_S) > 1.0, "nobody told the guardian: the lease has ended"
     code, lines, _ = branch.hosts.third.refute("doctor", "--guardian", branch.guardian, "--json")
     assert (code, lines[-1]["live"]) == (0, [])
+    assert "process.pause, process.kill by signals" in [check["name"] for check in lines[-1]["checks"]], "what that host permits"
     branch.hosts.runner.link("up")
     code, lines, _ = branch.hosts.runner.refute("recover", "--json")
     assert (code, [one["ending"] for one in lines[-1]["handles"]]) == (0, ["recovered"]), lines

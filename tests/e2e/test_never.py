@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import pytest
 
 from refute.core.arming import Arming
 from refute.core.errors import RefuteError
+from refute.core.intent import off_limits
 from refute.core.lease import Lease
 from refute.core.process import identity_of, terminate
 from refute.core.system import Component, Place
@@ -17,6 +22,7 @@ from refute.core.zone import Zone
 from refute.experiment.design import Experiment
 from refute.experiment.doors import invite_proxies
 from refute.experiment.link import Link
+from refute.experiment.observed import ObservedSession
 from refute.experiment.run import Run
 from refute.injectors.host.signals import INJECTOR as SIGNALS
 from refute.injectors.proxy.hands import INJECTOR as PROXY
@@ -26,6 +32,7 @@ from refute.safety.guard import Guard
 from refute.safety.journal import Journal
 from servers.calling import called
 from servers.proxying import proxy_process
+from support.hosts import until
 
 
 def bypassed(tiny, tmp_path, **component):
@@ -54,10 +61,13 @@ def test_a_worker_refuses_whatever_the_experiment_says(tiny, tmp_path, monkeypat
     assert not Journal(tmp_path / "journal").live()
 
 
-def test_the_guardian_refuses(tmp_path):
-    import subprocess
-    import sys
+def test_services_under_observation_are_told_what_is_off_limits(tiny):
+    intent = load(tiny.folder / "refute.yaml")
+    intent = replace(intent, blast_radius=replace(intent.blast_radius, never=frozenset({"llm"})))
+    assert ObservedSession(intent, lambda *_: None).link._zone == off_limits(intent) != Zone()
 
+
+def test_the_guardian_refuses(tmp_path):
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     (tmp_path / "pid").write_text(str(sleeper.pid))
     target = Component("target", "service", place=Place(pidfile=str(tmp_path / "pid")))
@@ -80,6 +90,46 @@ def test_the_guardian_refuses(tmp_path):
     finally:
         terminate(identity_of(sleeper.pid))
         sleeper.wait()
+
+
+@pytest.mark.parametrize("stated", ["port", "match"])
+def test_the_guardian_knows_a_process_however_it_is_stated(tmp_path, stated):
+    """The target is stated by its pidfile, what is off limits by its port or its command line: they are one."""
+    port, spare = free_port(), free_port()
+    script = f"import socket, time; kept = socket.create_server(('127.0.0.1', {port})); time.sleep(60)"
+    server = subprocess.Popen([sys.executable, "-c", script])
+    (tmp_path / "pid").write_text(str(server.pid))
+    until(lambda: listens(port), 5)
+    handle = SIGNALS.prepare(Arming(Component("target", "service", place=Place(pidfile=str(tmp_path / "pid"))), "process.pause"))
+    journal = Journal(tmp_path / "journal")
+    own = Place(match=script) if stated == "match" else Place(port=port)
+    ledger, other = Component("ledger", "datastore", place=own), Component("other", "datastore", place=Place(port=spare))
+
+    async def asked(zone):
+        async with Guard(journal, Post(tmp_path / "guardian"), zone) as guard:
+            await guard.arm([handle], "e", 3.0)
+            await guard.disarm([handle])
+
+    try:
+        with pytest.raises(RefuteError) as caught:
+            asyncio.run(asked(Zone((ledger,))))
+        assert (caught.value.problems[0].code, journal.live()) == ("BLAST-NEVER", [])
+        assert Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T"
+        asyncio.run(asked(Zone((other,))))
+    finally:
+        terminate(identity_of(server.pid))
+        server.wait()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def listens(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+        return True
+    return False
 
 
 async def test_a_proxy_refuses(provider):

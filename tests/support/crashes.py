@@ -81,7 +81,8 @@ class Kill:
     at_s: float = 0.0
 
     def __str__(self) -> str:
-        return f"{'+'.join(self.who)} {self.step or f'at {self.at_s:.3f} s'}"
+        when = " ".join(filter(None, [f"at {self.at_s:.3f} s" if self.at_s or not self.step else "", self.step]))
+        return f"{'+'.join(self.who)} {when}"
 
 
 @dataclass

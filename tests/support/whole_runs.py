@@ -1,4 +1,7 @@
-"""Crash trials with the real command line: `refute run` on the shop, kill -9 at an instant; is the service back, does the ledger verify?"""
+"""Crash trials with the real command line: `refute run` on the shop, kill -9 at an instant; is the service back, does the ledger verify?
+
+Most instants are counted from the injection's first unit, so that a busy machine does not kill only runs that have broken nothing yet.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,17 @@ from refute.safety._post import Post
 from refute.safety.summon import ask_now
 
 SHOP = Path(__file__).parent / "shop"
+INJECTING = "of the injection"
+_AT_ANY_TIME = 0.2
+_UNTIL_INJECTED_S = 60.0
 HELLO = b"GET / HTTP/1.0\r\n\r\n"
 
 
 def whole_run(fault: str, seed: int) -> Trial:
-    """Do one: the runner, its guardian or both are killed at a random instant of a run."""
+    """Do one: the runner, its guardian or both are killed at a random instant of a run, or of its injection."""
     rng = random.Random(seed)
-    kill = Kill(rng.choice([("runner",), ("guardian",), ("guardian", "runner")]), at_s=rng.uniform(0.5, 10.0))
+    who = rng.choice([("runner",), ("guardian",), ("guardian", "runner")])
+    kill = Kill(who, at_s=rng.uniform(0.5, 10.0)) if rng.random() < _AT_ANY_TIME else Kill(who, INJECTING, rng.uniform(0.0, 3.0))
     outcome = Trial(kill, f"{fault} (whole run)", lease_s=LEASE_TTL_S)
     with tempfile.TemporaryDirectory(prefix="crash-run-") as place:
         shop = Path(place) / "shop"
@@ -51,7 +58,11 @@ def whole_run(fault: str, seed: int) -> Trial:
 
 def _lived(shop: Path, port: int, environ: dict[str, str], outcome: Trial) -> None:
     post = Post(Path(environ["XDG_STATE_HOME"]) / "refute" / "guardian")
-    runner = subprocess.Popen(_refute("run", "--json"), cwd=shop, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    told = shop / "told"
+    with told.open("wb") as said:
+        runner = subprocess.Popen(_refute("run", "--json"), cwd=shop, env=environ, stdout=said, stderr=subprocess.DEVNULL)
+    if outcome.kill.step == INJECTING and not _injects(told):
+        outcome.wrong.append("it was never injected")
     time.sleep(outcome.kill.at_s)
     for who in outcome.kill.who:
         status = ask_now(post, "status") if who == "guardian" else None
@@ -72,6 +83,17 @@ def _lived(shop: Path, port: int, environ: dict[str, str], outcome: Trial) -> No
     if not answers_quickly(port, HELLO):
         outcome.wrong.append("the fault is felt after the run")
     _recovered(shop, environ, outcome)
+
+
+def _injects(told: Path) -> bool:
+    """Wait until a run has shown a unit of its injection."""
+    until = time.monotonic() + _UNTIL_INJECTED_S
+    while time.monotonic() < until:
+        for line in told.read_bytes().splitlines(keepends=True):
+            if line.endswith(b"\n") and (event := json.loads(line))["event"] == "progress" and event["phase"] == "inject":
+                return True
+        time.sleep(0.05)
+    return False
 
 
 def _recovered(shop: Path, environ: dict[str, str], outcome: Trial) -> None:

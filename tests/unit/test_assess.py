@@ -121,6 +121,18 @@ def test_an_indicator_that_is_missing_is_the_worst_case_for_both_verdicts():
     assert look.n == 0
 
 
+def test_a_check_that_no_longer_works_ends_the_injection_early():
+    seen = iter(range(10_000))
+    decided, look = verdict("answered >= 99%", lambda _arm, _rng: {"values": {"answered": 1.0 if next(seen) < 60 else None}})
+    assert (decided.word, decided.reasons[0]) == ("inconclusive", "the criterion could not be read in 20 units in a row")
+    assert 15 < look.n < 45
+
+
+def test_one_that_works_now_and_then_does_not_end_it():
+    _, look = verdict("answered >= 95%", lambda _arm, rng: {"values": {"answered": 1.0 if rng.random() < 0.4 else None}})
+    assert not look.blind
+
+
 def test_among_faulted_reads_only_units_that_were_hit():
     def make(arm, rng):
         drawn = rng.random() < 0.3

@@ -177,6 +177,7 @@ def test_what_is_missing_is_told_with_the_command_that_mends_it(bare):
     assert told["process.clock_skew"].next == "pip install 'refute[clock]'"
     assert "no control groups for `io`" in told["disk.slow"].what
     assert "no control groups of version 2" in told["dns.error"].what
+    assert all(lack.next for lack in told.values() if lack.what)
 
 
 def test_a_fault_that_one_mechanism_can_do_lacks_nothing(monkeypatch):
@@ -195,8 +196,40 @@ def test_a_fault_that_one_mechanism_can_do_lacks_nothing(monkeypatch):
 def test_nothing_is_injected_where_the_host_lacks_it(bare, tmp_path):
     component = Component("orders", "datastore", place=Place(pidfile=str(tmp_path / "pid"), directory=str(tmp_path)))
     for fault in ("disk.slow", "process.cpu", "process.oom", "process.clock_skew", "dns.error"):
-        with pytest.raises(RefuteError, match="INJECTOR-NONE"):
+        with pytest.raises(RefuteError, match="INJECTOR-NONE") as caught:
             choose(Arming(component, fault))
+        problem = caught.value.problems[0]
+        assert problem.next == abilities.lack_of(fault).next != ""
+        assert "proxy" not in problem.seen
+
+
+def test_where_the_host_lacks_nothing_it_is_the_component_that_must_be_mended(monkeypatch):
+    monkeypatch.setattr(abilities, "abilities", list)
+    with pytest.raises(RefuteError, match="INJECTOR-NONE") as caught:
+        choose(Arming(Component("orders", "datastore"), "process.pause"))
+    assert caught.value.problems[0].next == "mend what is said of the component orders in the intent file, then: refute check"
+
+
+@pytest.mark.parametrize(("user", "begins"), [(0, "start the container with them: docker run --cap-add=NET_ADMIN"), (1000, "sudo ")])
+def test_a_right_is_missing_to_root_only_in_a_container(monkeypatch, user, begins):
+    monkeypatch.setattr(_tools, "_effective", lambda: 0)
+    monkeypatch.setattr(_tools.os, "geteuid", lambda: user)
+    lack = _tools.lacks([], _tools.NET_ADMIN)
+    assert (lack.what, lack.next.startswith(begins)) == ("it needs the right CAP_NET_ADMIN", True)
+
+
+def test_a_module_is_loaded_where_the_kernel_has_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(_tools, "_MODULES", tmp_path)
+    assert _tools.module_or_kernel("sch_netem", "NET_SCH_NETEM") == "boot a kernel with CONFIG_NET_SCH_NETEM, then: refute doctor"
+    listed = tmp_path / os.uname().release / "modules.dep"
+    listed.parent.mkdir()
+    listed.write_text("kernel/net/sched/sch_netem.ko.zst:\n")
+    assert _tools.module_or_kernel("sch_netem", "NET_SCH_NETEM") == "modprobe sch_netem"
+
+
+def test_of_the_parts_of_a_rule_the_rarer_is_what_the_kernel_lacks():
+    assert "XT_MATCH_CGROUP" in _filter._part_for("-A OUTPUT -p udp -m cgroup --path / -j NFQUEUE --queue-num 0")
+    assert "NFT_COMPAT" in _filter._part_for("-A INPUT -p tcp -j DROP")
 
 
 # What answers look-ups, byte by byte

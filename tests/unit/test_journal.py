@@ -191,3 +191,40 @@ def test_the_state_directory_follows_xdg(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
     monkeypatch.setenv("HOME", "/home/somebody")
     assert state_module.state_directory() == Path("/home/somebody/.local/state/refute")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\n",
+        b"\0" * 400,
+        bytes(range(256)) * 8,
+        b'{"state": "applied"}\n',
+        b'{"state": "applied", "handle": {}, "process": {}, "holders": [], "experiment": "e", "wall": 1}\n',
+        b'{"state": "applied", "handle": [], "process": 3, "holders": null, "experiment": "e", "wall": "x"}\n',
+        b'{"state": "applied", "handle": null}\n',
+    ],
+)
+def test_a_file_that_makes_no_sense_is_told_kept_and_keeps_nobody_from_the_others(journal, content):
+    journal.advance(handle(), "intended", experiment="e1")
+    odd = journal.directory / "odd.jsonl"
+    odd.write_bytes(content)
+    journal._now = lambda: 4e9
+    journal.prune()
+    assert journal.damaged() == [odd]
+    assert [entry.handle.id for entry in journal.live()] == ["h1"]
+
+
+def test_a_file_that_speaks_of_another_handle_is_not_believed(journal):
+    journal.advance(handle(), "intended", experiment="e1")
+    copy = journal.directory / "copy.jsonl"
+    copy.write_bytes((journal.directory / "h1.jsonl").read_bytes())
+    assert (journal.damaged(), len(journal.live())) == ([copy], 1)
+
+
+def test_what_is_no_file_is_left_alone(journal):
+    journal.advance(handle(), "intended", experiment="e1")
+    os.mkfifo(journal.directory / "pipe.jsonl")
+    (journal.directory / "folder.jsonl").mkdir()
+    journal.prune()
+    assert (journal.damaged(), len(journal.live())) == ([], 1)

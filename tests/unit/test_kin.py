@@ -108,10 +108,28 @@ def test_a_combination_is_no_surer_than_a_part_that_fell_and_a_part_no_less_than
 def test_a_combination_harms_what_any_of_its_faults_harms(combined):
     both, one = (combined.beliefs[name] for name in ("both-borne", "errors-retried"))
     told = standings(combined)
-    assert kin.reach(combined, kin.harm(combined, both, told)) == kin.reach(combined, kin.harm(combined, one, told)), (
+    learned = kin.passed_on(combined, told)
+    assert kin.reach(combined, kin.harm(combined, both, learned)) == kin.reach(combined, kin.harm(combined, one, learned)), (
         "they strike one component"
     )
     apart = replace(both, when=replace(both.when, also=(replace(both.when.also[0], target="retriever"),)))
-    more, less = kin.reach(combined, kin.harm(combined, apart, told)), kin.reach(combined, kin.harm(combined, one, told))
+    more, less = (
+        kin.reach(combined, kin.harm(combined, apart, learned)),
+        kin.reach(combined, kin.harm(combined, one, learned)),
+    )
     assert all(more[name] >= chance for name, chance in less.items())
     assert any(more[name] > chance for name, chance in less.items())
+
+
+def test_what_runs_harmed_outweighs_what_beliefs_say(combined):
+    """The run was refuted by its criterion, and yet the journey was spared: that is what counts for what comes next."""
+    told = standings(combined)
+    journey = next(iter(combined.system.journeys))
+    belief = next(one for one in combined.beliefs.values() if len(one.when.targets) == 1)
+    (target,) = belief.when.targets
+
+    def reach(*became):
+        blasts = [{"target": target, "actual": {"journeys": {journey: {"became": one}}}} for one in became]
+        return kin.reach(combined, kin.harm(combined, belief, kin.passed_on(combined, told, blasts)))[journey]
+
+    assert reach("spared", "spared") < reach("spared") < reach() == reach("unclear") < reach("harmed") < reach("harmed", "harmed")

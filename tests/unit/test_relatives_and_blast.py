@@ -1,10 +1,13 @@
 """What tested beliefs say of others, and how far a fault reaches."""
 
+import math
+import random
+
 import pytest
 
 from refute.core.intent import Journey, System
 from refute.core.system import Component
-from refute.learning import PassedOn, Relative, Traits, compare, kinship, predicted, predicted_harm, predicted_journeys
+from refute.learning import PassedOn, Relative, Traits, compare, kinship, learn_from, predicted, predicted_harm, predicted_journeys
 
 LLM = Traits("llm", "llm", "app.llm", "llm.rate_limit")
 
@@ -79,3 +82,40 @@ def test_a_prediction_is_compared_with_what_happened():
     assert right.surprises == ()
     assert wrong.surprises == ("chat", "ask")
     assert compare({}, {}).brier is None
+
+
+def test_a_journey_that_was_spared_says_more_of_a_short_way_than_of_a_long_one():
+    made = system(front=["mid"], mid=["deep"], deep=["deeper"], deeper=[], chat=["deeper"])
+    short, long = PassedOn(), PassedOn()
+    learn_from(made, ["mid"], {"ask": False}, short)
+    learn_from(made, ["deeper"], {"ask": False}, long)
+    assert short.counts == {"mid": [0.0, 1.0]}
+    assert set(long.counts) == {"mid", "deep", "deeper"}
+    assert 0.4 < long.rate("mid") < 0.6
+    learn_from(made, ["deeper"], {"ask": True}, long)
+    assert long.counts["deep"][0] == pytest.approx(long.counts["mid"][0])
+
+
+def test_what_is_struck_at_the_door_or_unreachable_teaches_nothing():
+    made, learned = system(front=[], chat=["deep"], deep=[]), PassedOn()
+    learn_from(made, ["front"], {"ask": True, "chat": False}, learned)
+    assert not learned.counts
+
+
+def test_predictions_get_better_with_each_run():
+    """Worlds in which a component passes failures on with a probability of its own; twelve runs on each of three targets."""
+    made = system(front=["mid", "side"], mid=["deep"], side=[], deep=[], chat=["side"])
+    rng, off = random.Random(5), {True: [], False: []}
+    for _ in range(40):
+        truth = {name: rng.choice([0.05, 0.95]) for name in ("mid", "side", "deep")}
+        learned = PassedOn()
+        for _ in range(12):
+            for target in truth:
+                passes = {name: rng.random() < truth[name] for name in truth}
+                ask = passes["side"] if target == "side" else passes["mid"] and (target == "mid" or passes["deep"])
+                harmed = {"ask": ask, "chat": target == "side" and rng.random() < truth["side"]}
+                for taught, model in ((True, learned), (False, PassedOn())):
+                    found = predicted_journeys(made, predicted_harm(made, [target], model))
+                    off[taught].append(compare(found, {name: harmed[name] for name in found}).brier)
+                learn_from(made, [target], {name: harmed[name] for name in ({"ask", "chat"} if target == "side" else {"ask"})}, learned)
+    assert math.fsum(off[True]) < 0.6 * math.fsum(off[False])

@@ -78,8 +78,10 @@ class Campaign:
     def plan(self, question: Question | None = None) -> Plan:
         """Rank what could be run now; the environment is the campaign's, and so is the seed where none is asked for."""
         sick = {result.experiment.arming.component.name: result.sick for result in self.results if result.sick}
-        budget = spent(self.intent, self.record.kept("blast"), self.environment)
-        asked = replace(question or Question(), environment=self.environment, degraded=sick, spent=budget)
+        blasts = list(self.record.kept("blast"))
+        budget = spent(self.intent, blasts, self.environment)
+        here = [one for one in blasts if one.get("environment", "") == self.environment]
+        asked = replace(question or Question(), environment=self.environment, degraded=sick, spent=budget, blasts=here)
         if asked.seed is None:
             asked = replace(asked, seed=self.seed + len(self.results))
         plan = ask(self.intent, self.standings(), asked)

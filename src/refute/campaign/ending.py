@@ -141,7 +141,12 @@ def _nothing_left(past: Past, plan: Plan) -> str:
     by_code: dict[str, int] = {}
     for refused in plan.refused:
         by_code[refused.code] = by_code.get(refused.code, 0) + len(refused.beliefs)
-    words = {"PLAN-ANSWERED": "answered", "PLAN-WORTHLESS": "as good as known", "PLAN-UNANSWERABLE": "out of reach of the blast radius"}
+    words = {
+        "PLAN-ANSWERED": "answered",
+        "PLAN-WORTHLESS": "as good as known",
+        "PLAN-UNANSWERABLE": "out of reach of the blast radius",
+        "PLAN-GATED": "waiting for others",
+    }
     told = [f"{count} {words.get(code, f'refused ({code})')}" for code, count in by_code.items()]
     tried = sum(len(one.beliefs) for one in plan.proposals)
     told += [f"{tried} tried without an answer"] if tried else []

@@ -39,7 +39,8 @@ def tell_blast(record: Record, intent: Intent, result: Result, proposal: Proposa
     known = {name: became == "harmed" for name, became in _named(journeys, components).items() if became != "unclear"}
     found = compare(_named(reach, harm), known)
     record.tell(
-        "blast", experiment=result.experiment.id, target=target, environment=environment, predicted={"journeys": reach, "components": harm},
+        "blast", experiment=result.experiment.id, target=target, targets=sorted(result.experiment.targets), environment=environment,
+        predicted={"journeys": reach, "components": harm},
         actual={"journeys": {name: one.to_json() for name, one in result.harm.items()}, "components": components},
         brier=found.brier, surprises=list(found.surprises),
         spoiled={

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from refute.campaign.standing import Standing
 from refute.core.intent import Belief, Intent, When
 from refute.core.units import show_share
-from refute.learning import PassedOn, Prediction, Relative, Traits, predicted, predicted_harm, predicted_journeys
+from refute.learning import PassedOn, Prediction, Relative, Traits, learn_from, predicted, predicted_harm, predicted_journeys
 
 _WORTH_SAYING = 0.05
 
@@ -70,14 +71,40 @@ def reason(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) ->
     return f"{relatives} did {better} than stated: {show_share(said.confidence)} expected here, {show_share(stated)} stated"
 
 
-def harm(intent: Intent, belief: Belief, standings: Mapping[str, Standing]) -> dict[str, float]:
-    """Return the probability that the fault of a belief harms each component; those that it cannot reach are left out."""
-    passed_on = PassedOn()
+def passed_on(intent: Intent, standings: Mapping[str, Standing], blasts: Iterable[Mapping[str, Any]] = ()) -> PassedOn:
+    """Return what is known of how often a component's failure is passed on.
+
+    What earlier runs harmed says it best. Where nothing ran, or nothing was clear, a tested belief about the component stands in.
+
+    Args:
+        intent: validated.
+        standings: where each belief stands.
+        blasts: `blast` events of earlier runs, oldest first.
+    """
+    learned, watched = PassedOn(), set[str]()
+    for seen in blasts:
+        struck = set(seen.get("targets", [seen["target"]])) & intent.system.components.keys()
+        became = {name: one.get("became", "unclear") for name, one in seen["actual"]["journeys"].items()}
+        known = {name: one == "harmed" for name, one in became.items() if one != "unclear"}
+        if struck and known:
+            learn_from(intent.system, struck, known, learned)
+            watched |= struck
     for other in intent.beliefs.values():
-        if standings[other.id].tested:
-            for target in other.when.targets if len(other.when.targets) == 1 else ():  # of several, nobody can say which was passed on
-                passed_on.see(target, 1 - standings[other.id].confidence)
-    return predicted_harm(intent.system, belief.when.targets, passed_on)
+        if standings[other.id].tested and len(other.when.targets) == 1:  # of several, nobody can say which was passed on
+            for target in set(other.when.targets) - watched:
+                learned.see(target, 1 - standings[other.id].confidence)
+    return learned
+
+
+def harm(intent: Intent, belief: Belief, learned: PassedOn) -> dict[str, float]:
+    """Return the probability that the fault of a belief harms each component; those that it cannot reach are left out.
+
+    Args:
+        intent: validated.
+        belief: one of its beliefs.
+        learned: from `passed_on`.
+    """
+    return predicted_harm(intent.system, belief.when.targets, learned)
 
 
 def reach(intent: Intent, components: Mapping[str, float]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from refute.faults.catalogue import catalogue
 from refute.injectors.registry import choose, struck_elsewhere
 from refute.intent.checks.safety import refused_in
 from refute.intent.magnitudes import shown_magnitude
-from refute.learning import Prices, Resilience, cost_if_wrong, expected_spend, score, value
+from refute.learning import PassedOn, Prices, Resilience, cost_if_wrong, expected_spend, score, value
 from refute.safety.gates import OneKindOfRollback, RollbackNeedsGuardian, refusals
 from refute.safety.summon import obstacle
 from refute.stats import PAIRED_WEIGHT, Answerability, answerable
@@ -154,6 +154,7 @@ class Question:
         batch: so many experiments that differ, instead of all; None for all.
         degraded: targets that were not well with no fault applied, each with why.
         spent: of the error budget so far; None where nobody has counted.
+        blasts: what earlier runs here harmed, as events.
     """
 
     environment: str = ""
@@ -164,6 +165,7 @@ class Question:
     batch: int | None = None
     degraded: Mapping[str, str] = field(default_factory=dict)
     spent: Resilience | None = None
+    blasts: Sequence[Mapping[str, Any]] = ()
 
 
 def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -> Plan:
@@ -176,15 +178,24 @@ def ask(intent: Intent, standings: Mapping[str, Standing], question: Question) -
     """
     proposals: list[Proposal] = []
     refused: list[Refused] = []
+    learned = kin.passed_on(intent, standings, question.blasts)
     for beliefs in together(list(intent.beliefs.values())):
         mine = [standings[belief.id] for belief in beliefs]
-        barred = _degraded(beliefs[0].when.target, question) or _barred(intent, beliefs, mine, question)
+        barred = _gated(beliefs, standings) or _degraded(beliefs[0].when.target, question) or _barred(intent, beliefs, mine, question)
         if barred is not None:
             refused.append(Refused(beliefs, barred.code, barred.what))
             continue
-        one = _propose(intent, beliefs, standings, question)
+        one = _propose(intent, beliefs, standings, question, learned)
         (proposals if isinstance(one, Proposal) else refused).append(one)  # type: ignore[arg-type]
     return Plan(tuple(sorted(proposals, key=lambda proposal: -proposal.score)), tuple(refused), question.spent)
+
+
+def _gated(beliefs: tuple[Belief, ...], standings: Mapping[str, Standing]) -> Problem | None:
+    """Return why an experiment has to wait: a belief that comes before it does not hold by fresh evidence."""
+    for name in dict.fromkeys(name for belief in beliefs for name in belief.after):
+        if standings[name].verdict != "held" or not standings[name].answered:
+            return Problem("PLAN-GATED", f"it waits until `{name}` holds, which is {standings[name].state} so far")
+    return None
 
 
 def _degraded(target: str, question: Question) -> Problem | None:
@@ -215,7 +226,9 @@ def _barred(intent: Intent, beliefs: tuple[Belief, ...], standings: list[Standin
     return None
 
 
-def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], question: Question) -> Proposal | Refused:
+def _propose(
+    intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str, Standing], question: Question, learned: PassedOn
+) -> Proposal | Refused:
     units = planned_units(intent)
     treated = {belief.id: eligible_units(intent, belief, units) for belief in beliefs}
     asked = {belief.id: _asked(standings[belief.id], treated[belief.id], question) for belief in beliefs}
@@ -230,7 +243,7 @@ def _propose(intent: Intent, beliefs: tuple[Belief, ...], standings: Mapping[str
     worth = value((cost_of(belief), bits[belief.id]) for belief in beliefs)
     spoiled = max(reckoned[belief.id].p_breach() * chances[belief.id].expected_units for belief in beliefs)
     risk = expected_spend(1.0, spoiled, _allowed_units(intent))
-    prices, harm = Prices(risk=question.risk_price), kin.harm(intent, beliefs[0], standings)
+    prices, harm = Prices(risk=question.risk_price), kin.harm(intent, beliefs[0], learned)
     budget, spent = intent.blast_radius.error_budget, question.spent
     if budget is not None and risk > (budget.spend if spent is None else spent.left):
         of = f"; {show_share(spent.spent)} are spent" if spent is not None and spent.spent else ""

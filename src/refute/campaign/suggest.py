@@ -13,7 +13,7 @@ from refute.campaign.kin import prediction
 from refute.campaign.plan import eligible_units, planned_units
 from refute.campaign.standing import Standing
 from refute.core.criterion import Criterion
-from refute.core.intent import Belief, Intent, Stake, When
+from refute.core.intent import Belief, Intent, Stake, When, off_limits
 from refute.core.measure import measure
 from refute.core.system import Component
 from refute.core.units import show_share
@@ -89,7 +89,8 @@ def _possible(intent: Intent, component: Component, fault: Fault) -> bool:
     reached = {seam for seam, how in (("exchange", component.endpoint), ("python", component.python)) if how}
     allowed = not intent.environments or any(fault.hazard in one.allow for one in intent.environments.values())
     noticed = not intent.system.journeys or bool(journeys_through(intent.system, component.name))
-    open_to = component.kind in fault.kinds and bool(seams(fault) & reached) and component.name not in intent.blast_radius.never
+    forbidden = off_limits(intent).entered_by(component, whole=bool(fault.acts_on))
+    open_to = component.kind in fault.kinds and bool(seams(fault) & reached) and not forbidden
     return open_to and allowed and noticed
 
 

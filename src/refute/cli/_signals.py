@@ -1,4 +1,4 @@
-"""What SIGINT and SIGTERM do: the first one ends what the verb does, in order; later ones are ignored, so that nobody interrupts that."""
+"""What SIGINT, SIGTERM and SIGHUP do: the first one ends what the verb does, in order; later ones are ignored: nobody interrupts that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from refute.core.errors import EXIT_INTERRUPTED
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 class _Regime:
@@ -36,7 +36,7 @@ _regime = _Regime()
 
 @contextmanager
 def heeded(*, to_the_last: bool) -> Iterator[None]:
-    """Heed SIGINT and SIGTERM alike for a verb's whole life.
+    """Heed them alike for a verb's whole life; where SIGHUP is ignored, as under nohup, it stays so.
 
     Args:
         to_the_last: ignore them from then on, so that none takes the exit code away while the process exits; else they are as they were.
@@ -44,17 +44,18 @@ def heeded(*, to_the_last: bool) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = [signal.signal(number, _regime.hear) for number in _SIGNALS]
+    heard = [number for number in _SIGNALS if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN]
+    before = [signal.signal(number, _regime.hear) for number in heard]
     try:
         yield
     finally:
-        for number, handler in zip(_SIGNALS, before, strict=True):
+        for number, handler in zip(heard, before, strict=True):
             signal.signal(number, signal.SIG_IGN if to_the_last else handler)
         _regime.came, _regime.cancel = False, None
 
 
 def until_signal(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Run work to its end; the first SIGINT or SIGTERM cancels it, so that everything is rolled back, later ones are ignored.
+    """Run work to its end; the first signal cancels it, so that everything is rolled back, later ones are ignored.
 
     From here on a signal never raises: what follows the work, such as closing the ledger, is short and goes to its end.
 

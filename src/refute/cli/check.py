@@ -149,14 +149,12 @@ def _hosted(intent: Intent, belief: Belief, faults: Mapping[str, Fault]) -> dict
 
 def _done_by(belief: Belief, arming: Arming) -> tuple[str, Problem | None]:
     """Return the injector that would carry out a fault on its host; or what keeps it, where that stands, and what would mend it."""
-    from refute.injectors.host.abilities import lack_of
-
     try:
         return mechanism(arming) if struck_elsewhere(arming) else choose(arming).name, None
     except RefuteError as error:
-        here = not arming.component.place.host
-        next_ = (lack_of(arming.fault).next if here else "") or error.problems[0].next
-        return "", replace(error.problems[0], where=belief.where, next=next_)
+        problem = error.problems[0]
+        there = f"on {arming.component.place.host}: " if problem.code == "INJECTOR-NONE" and struck_elsewhere(arming) else ""
+        return "", replace(problem, where=belief.where, next=f"{there}{problem.next}")
 
 
 def _head(intent: Intent) -> str:

@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,8 +14,9 @@ from typing import Any
 
 import click
 
-from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, EXIT_USAGE, RefuteError
+from refute.core.errors import EXIT_HELD, EXIT_UNPROVEN_ROLLBACK, EXIT_USAGE, Problem, RefuteError
 from refute.injectors.door import clear, signs
+from refute.injectors.host.abilities import Ability, abilities
 from refute.injectors.registry import injectors
 from refute.ledger import DEFAULT_PATH, Ledger
 from refute.safety import doctor as safety
@@ -50,16 +51,20 @@ class Check:
 @click.option("--guardian", "address", metavar="URL", help="Ask the guardian of another host, tls://HOST:PORT, instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(path: Path, address: str | None, as_json: bool) -> None:
-    """Say what is live and what is missing. Exits 5 where a fault has nobody who looks after it, 2 where something is missing."""
+    """Say what is live, what the host permits, and what is missing.
+
+    Exits 5 where a fault has nobody who looks after it, 2 where something is missing that Refute itself needs.
+    """
     if address is not None:
         seen = ask_there(address, "look")
-        checks, live, damaged, guardian = [], seen["live"], seen["damaged"], seen["guardian"]
+        checks = [*_abilities(map(Ability.from_json, ask_there(address, "abilities")["abilities"]))]
+        live, damaged, guardian = seen["live"], seen["damaged"], seen["guardian"]
     else:
         journal = Journal()
-        checks = [*_packages(), _ledger(path), _guarded("journal", lambda: f"{probe(journal.directory)} can be written"), *_abilities()]
+        written = _guarded("journal", lambda: f"{probe(journal.directory)} can be written")
+        checks = [*_packages(), _ledger(path), written, *_abilities(abilities()), *_services()]
         (live, damaged), guardian = _live(journal), safety.guardian(journal)
     checks.append(_guardian(guardian))
-    checks.extend(_services())
     if as_json:
         click.echo(json.dumps({"checks": [asdict(check) for check in checks], "damaged": damaged, "live": live, "guardian": guardian}))
     else:
@@ -123,13 +128,15 @@ def _guardian(found: dict[str, Any] | None) -> Check:
     return Check("guardian", not resisting, seen, "mend the cause; it tries again by itself" if resisting else "")
 
 
-def _abilities() -> Iterator[Check]:
-    """What this host permits of faults of processes, ports and disks."""
-    from refute.injectors.host.abilities import abilities
-
-    for one in abilities():
-        name = f"{', '.join(one.faults)} by {one.mechanism}"
-        yield Check(name, None, f"missing: {one.lack.what}" if one.lack.what else one.means, one.lack.next)
+def _abilities(abilities: Iterable[Ability]) -> Iterator[Check]:
+    """What a host permits of faults of processes, ports and disks."""
+    found = list(abilities)
+    able = {fault: one.mechanism for one in found if not one.lack.what for fault in one.faults}
+    for one in found:
+        problem = Problem("HOST-LACKS", one.lack.what, next=one.lack.next)
+        instead = sorted({able[fault] for fault in one.faults if fault in able})
+        missing = f"missing [{problem.code}]: {problem.what}" + (f"; {', '.join(instead)} does it instead" if instead else "")
+        yield Check(f"{', '.join(one.faults)} by {one.mechanism}", None, missing if problem.what else one.means, problem.next)
 
 
 def _guarded_run(run: dict[str, Any]) -> str:

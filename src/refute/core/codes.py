@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from refute.core.deviation_codes import DEVIATION_CODES
 from refute.core.exec_codes import EXEC_CODES
 from refute.core.guardian_codes import GUARDIAN_CODES
+from refute.core.host_codes import HOST_CODES
 from refute.core.live_codes import LIVE_CODES
 from refute.core.planning_codes import PLANNING_CODES
 from refute.core.proxy_codes import PROXY_CODES
@@ -11,7 +13,9 @@ from refute.core.training_codes import TRAINING_CODES
 
 CODES: dict[str, tuple[str, str, str]] = {
     **EXEC_CODES,
+    **DEVIATION_CODES,
     **GUARDIAN_CODES,
+    **HOST_CODES,
     **LIVE_CODES,
     **PLANNING_CODES,
     **PROXY_CODES,
@@ -88,11 +92,6 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Each handle is good for one application, so that its landing counts one run only.",
         "Prepare a new handle.",
     ),
-    "CLOCK-LIBRARY": (
-        "No library to shift a clock with",
-        "The clock of a program can be shifted only where it is started with libfaketime, which is not installed here.",
-        "Run `pip install 'refute[clock]'`.",
-    ),
     "CODE-UNKNOWN": (
         "Unknown code",
         "No message has this code in this version.",
@@ -158,14 +157,6 @@ CODES: dict[str, tuple[str, str, str]] = {
             "guardian that outlives the runner and does so; the message says why there is none."
         ),
         "Mend what the message names (`refute doctor` shows the guardian), or use a fault that ends with its lease.",
-    ),
-    "HOST-REFUSED": (
-        "The host does not let the fault be",
-        (
-            "A fault of a process, network or disk needs something that this host lacks, or its target cannot be told for certain, or "
-            "it must not be touched. What had been applied of it was removed."
-        ),
-        "Follow the reason in the message.",
     ),
     "GATE-WINDOW": (
         "Outside the hours",

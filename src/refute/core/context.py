@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from refute.core.draws import numbers
+
+if TYPE_CHECKING:
+    from refute.core.deviation import Action
 
 Arm = Literal["treatment", "control"]
 Count = Literal["eligible", "drawn", "hit"]
@@ -32,9 +35,10 @@ class UnitContext:
     Attributes:
         numbers: what is drawn for its first calls (`draws.numbers`), ready before any of them is made.
         memory: what each keeper keeps about it; it goes when the unit goes.
+        actions: calls of tools that are recorded; None where nobody asks for them.
     """
 
-    __slots__ = ("_counts", "_lock", "arm", "key", "memory", "numbers")
+    __slots__ = ("_counts", "_lock", "actions", "arm", "key", "memory", "numbers")
 
     tells: ClassVar[bool] = False
     """Whether `saw_eligible` must hear of each call at once."""
@@ -45,6 +49,7 @@ class UnitContext:
         self.arm = arm
         self.numbers = numbers(key, 0)
         self.memory: dict[Keeper, Any] = {}
+        self.actions: list[Action] | None = None
         self._lock = threading.Lock()
         self._counts: dict[tuple[Count, str], int] = {}
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from refute.core import units
+from refute.core.deviation import BANDS
 
 Relation = Literal[">=", "<=", ">", "<", "worse by <=", "worse by >"]
 ValueKind = Literal["share", "seconds", "money", "number", "points"]
@@ -95,6 +96,8 @@ def parse_criterion(text: str) -> Criterion:
 
 
 def _value(text: str, *, relative: bool) -> tuple[float, ValueKind]:
+    if text in BANDS:
+        return BANDS[text], "number"
     number, unit = _quantity(text)
     if unit in {"points", "point", "pp"}:
         if not relative:

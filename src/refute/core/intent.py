@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from refute.core.arming import Draw
 from refute.core.audience import Audience
 from refute.core.criterion import Criterion
+from refute.core.deviation import Deviation
 from refute.core.system import Component, Hazard
 from refute.core.training import Training
 from refute.core.units import Money
@@ -16,7 +18,7 @@ from refute.core.windows import Freeze, Window
 from refute.core.zone import Zone
 
 Stake = Literal["low", "medium", "high", "severe"]
-IndicatorKind = Literal["ratio", "latency", "score", "cost", "metric"]
+IndicatorKind = Literal["ratio", "latency", "score", "cost", "metric", "deviation"]
 SERVICES = ", "
 """What stands between the names of observed services."""
 
@@ -65,12 +67,14 @@ class Indicator:
 
     Attributes:
         name: unique.
-        kind: `ratio` of good units (0 or 1), `latency` in seconds, `score` in [0, 1], `cost` in any unit, `metric` of a training run.
-        python: `module:function` taking (case, answer); "" for latency and for what a training run tells of itself.
+        kind: `ratio` of good units (0 or 1), `latency` in seconds, `score` in [0, 1], `cost` in any unit, `metric` of a training run,
+            `deviation` in [0, 1], the less the better.
+        python: `module:function` taking (case, answer); "" for latency, deviation and what a training run tells of itself.
         price: of a cost, the money that one of its unit costs; 0 where it is not stated, and then it is not part of what is spent.
         currency: of the price, "" where none is stated.
         source: of a training run: the metric that it reports, or one of `BuiltIn`; else "".
         higher: of a metric: whether more of it is better.
+        deviation: how a deviation is read; None for any other kind.
     """
 
     name: str
@@ -80,6 +84,13 @@ class Indicator:
     currency: str = ""
     source: str = ""
     higher: bool = True
+    deviation: Deviation | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Indicator:
+        """Make one from what `asdict` gave."""
+        stated = data.get("deviation")
+        return cls(**{**data, "deviation": None if stated is None else Deviation(**stated)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +180,7 @@ class Belief:
         among: `eligible` units (made a call that the fault matches) or only `faulted` ones.
         depends_on: files and names that make the answer stale when they change.
         where: file:line.
+        after: ids of beliefs that must hold before this one is put to the test.
         at_least: where the largest magnitude that `then` bears is sought: the one that `confidence` speaks of, in the fault's unit.
             None where the belief is about one magnitude.
     """
@@ -185,6 +197,7 @@ class Belief:
     depends_on: tuple[str, ...] = ()
     where: str = ""
     at_least: float | None = None
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +339,16 @@ class Intent:
         return self.path.parent
 
 
+MODELS = frozenset({"llm", "embedder", "guardrail_model"})
+"""Kinds of components that somebody else mostly runs."""
+
+
 def off_limits(intent: Intent) -> Zone:
     """Return what no fault may touch: what `never` names, with where it is found."""
     components = intent.system.components
     return Zone(tuple(components[name] for name in sorted(intent.blast_radius.never) if name in components))
+
+
+def providers(intent: Intent) -> tuple[Component, ...]:
+    """Return the models that are called directly: what is sent to them says nothing of cohorts. A proxy sees to it by itself."""
+    return tuple(one for one in intent.system.components.values() if one.kind in MODELS and one.via != "proxy")

@@ -22,7 +22,7 @@ class Measure:
     """A criterion made ready to read outcomes.
 
     A failed or timed-out unit is a breach of everything. A ratio's unit is good where its value is 1; a score counts by what it
-    lacks; a latency and a cost are good where they are within the limit.
+    lacks, a deviation by what it is; a latency and a cost are good where they are within the limit.
 
     Attributes:
         criterion: as stated.
@@ -67,7 +67,7 @@ class Measure:
             return None
         if self.by_quantile:
             return float(value > self._limit())
-        bad_if_high = self.criterion.higher_is_better is False
+        bad_if_high = self.criterion.higher_is_better is False or self.kind == "deviation"
         clipped = min(1.0, max(0.0, value))
         return clipped if bad_if_high else 1.0 - clipped
 

@@ -28,6 +28,11 @@ PLANNING_CODES: dict[str, tuple[str, str, str]] = {
         "The experiment is expected to spend more of the error budget than `blast_radius.error_budget.spend` allows.",
         "Make the share, the cohort or the units smaller, or allow more if the budget's owner agrees.",
     ),
+    "PLAN-GATED": (
+        "Another belief comes first",
+        "The belief is put to the test once those under its `after` hold: each phase is let in by the one before it.",
+        "Test those first; one that was refuted has to be mended before.",
+    ),
     "PLAN-UNANSWERABLE": (
         "Too small to answer",
         "Within this blast radius a verdict either way is less likely than not, so the risk would buy nothing.",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from refute.core.context import Arm
+from refute.core.deviation import band_of
 from refute.core.feed import Begun, Feed, Settled
 from refute.core.intent import Belief
 from refute.core.measure import Measure, measure
@@ -20,6 +21,8 @@ from refute.system.graph import journeys_through
 
 Word = Literal["held", "refuted", "inconclusive", "void", "aborted"]
 _HEALTHY = 0.95
+BLIND_UNITS = 20
+"""So many treatment units in a row of which the criterion could not be read end the injection: more would spoil units and teach nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +31,31 @@ class Count:
 
     Attributes:
         n: units.
-        breaches: of the criterion; a sum of scores where the indicator is one.
+        breaches: of the criterion; a sum of scores or deviations where the indicator is one.
+        kind: of the indicator, or "".
     """
 
     n: int = 0
     breaches: float = 0.0
+    kind: str = ""
+
+    @property
+    def band(self) -> str:
+        """The band of the mean, where these are deviations of units that are known; else ""."""
+        return band_of(self.breaches / self.n) if self.n and self.kind == "deviation" else ""
+
+    def shown(self, bound: float) -> str:
+        """Return what was counted against what is allowed, in words."""
+        if self.kind != "deviation":
+            return f"{self.breaches:g} breaches in {self.n} eligible units; at most {show_share(bound)} allowed"
+        mean = f"{self.breaches / self.n:.3f} on average, {self.band}" if self.n else "none"
+        return f"deviation of {self.n} eligible units: {mean}; at most {bound:.3g} allowed"
 
     def to_json(self) -> dict[str, Any]:
         """Return counts, rate and a 95 % Jeffreys interval."""
         low, high = jeffreys_interval(self.breaches, self.n, 0.05) if self.n else (0.0, 1.0)
-        return {"n": self.n, "breaches": self.breaches, "rate": self.breaches / self.n if self.n else None, "interval": [low, high]}
+        rate, band = self.breaches / self.n if self.n else None, {"band": self.band} if self.band else {}
+        return {"n": self.n, "breaches": self.breaches, "rate": rate, "interval": [low, high], **band}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,7 @@ class Look:
         threshold: log of 1/alpha: either side decides there.
         control_meets: posterior probability that control itself meets the criterion; 1 for relative ones.
         futile: no decision can be reached any more.
+        blind: of the last treatment units the criterion could not be read.
         baseline_rate: breach rate in the baseline, None where nothing was eligible to judge.
         cases: distinct cases among the treatment units.
         absolute: whether treatment is held against a fixed bound rather than against control.
@@ -66,6 +85,7 @@ class Look:
     threshold: float = math.inf
     control_meets: float = 0.0
     futile: bool = False
+    blind: bool = False
     baseline_rate: float | None = None
     cases: int = 0
     absolute: bool = True
@@ -87,7 +107,7 @@ class Look:
     @property
     def over(self) -> bool:
         """Whether more units cannot change the answer."""
-        return bool(self.decision) or self.futile
+        return bool(self.decision) or self.futile or self.blind
 
     def evidence(self) -> dict[str, float]:
         """Return log E on both sides and their bound."""
@@ -129,7 +149,7 @@ def judge(look: Look, void: list[str], stopped_by: str, counts: str = "") -> Ver
     """
     if void:
         return Verdict("void", tuple(void))
-    counts = counts or f"{look.treatment.breaches:g} breaches in {look.n} eligible units; at most {show_share(look.bound)} allowed"
+    counts = counts or look.treatment.shown(look.bound)
     if look.decision:
         return Verdict(look.decision, (counts, f"the run was ended by a stop condition: {stopped_by}") if stopped_by else (counts,))
     if look.log_refute >= look.threshold:
@@ -137,6 +157,8 @@ def judge(look: Look, void: list[str], stopped_by: str, counts: str = "") -> Ver
     if stopped_by:
         return Verdict("aborted", (f"stop condition: {stopped_by}", counts))
     why = "a decision was out of reach" if look.futile else "the blast radius was used up"
+    if look.blind:
+        why = f"the criterion could not be read in {BLIND_UNITS} units in a row"
     return Verdict("inconclusive", (why, counts))
 
 
@@ -198,7 +220,7 @@ class Assessor:
         self._last = replace(
             self._with_control(tape), treatment=treatment, log_hold=evidence.log_hold, log_refute=evidence.log_refute,
             futile=isinstance(self._test, RatioTest) and self._out_of_reach(tape, treatment),
-            cases=len({outcome.cluster for outcome in ended}),
+            cases=len({outcome.cluster for outcome in ended}), blind=self._blind(ended),
         )  # fmt: skip
         return self._last
 
@@ -240,6 +262,11 @@ class Assessor:
         left = tape.treated_left(self._may_count)
         return futile(treatment.breaches, treatment.n, treatment.n + left, self._test.bound, self._test.alpha)
 
+    def _blind(self, ended: Sequence[Outcome]) -> bool:
+        """Whether the last units that count say nothing of the criterion: what evaluates it does not work under this fault."""
+        last = ended[-BLIND_UNITS:]
+        return len(last) == BLIND_UNITS and all(self._measure.breach(outcome) is None for outcome in last)
+
     def _counts(self, outcome: Outcome) -> bool:
         """Whether a unit counts, by what is alike in both arms up to the first fault: that it met a call, or that a draw came up.
 
@@ -259,14 +286,14 @@ class Assessor:
 
     def _count(self, outcomes: Sequence[Outcome]) -> Count:
         known = self._measure.breaches(outcomes)
-        return Count(len(known), sum(known))
+        return Count(len(known), sum(known), self._measure.kind)
 
 
 def test_of(one: Measure, alpha: float) -> RatioTest | MeanTest | RelativeTest:
     """Return the test for a criterion; a score's is on its badness, which is at most the bound where the criterion holds."""
     if one.relative:
         return RelativeTest(one.bound, alpha)
-    return MeanTest(one.bound, at_least=False, alpha=alpha) if one.kind == "score" else RatioTest(one.bound, alpha)
+    return MeanTest(one.bound, at_least=False, alpha=alpha) if one.kind in {"score", "deviation"} else RatioTest(one.bound, alpha)
 
 
 def assessor(belief: Belief, experiment: Experiment, baseline: Tape) -> Assessor:

@@ -142,11 +142,11 @@ def new_id() -> str:
 
 
 def together(beliefs: list[Belief]) -> list[tuple[Belief, ...]]:
-    """Group beliefs that one run can test: same fault, target, magnitude, share and draw, in the order given."""
+    """Group beliefs that one run can test: same fault, target, magnitude, share and draw, after the same others; in the order given."""
     groups: dict[object, list[Belief]] = {}
     for belief in beliefs:
         alone = belief.id if belief.at_least is not None else ""  # a threshold is sought at magnitudes of its own
-        groups.setdefault((belief.when, alone), []).append(belief)
+        groups.setdefault((belief.when, alone, belief.after), []).append(belief)
     return [tuple(group) for group in groups.values()]
 
 

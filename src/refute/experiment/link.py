@@ -14,6 +14,7 @@ from typing import Self, cast
 from refute.core.arming import Handle, Landing
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError
 from refute.core.link import ADDRESS_VARIABLE, MAX_LINE_BYTES, TOKEN_VARIABLE, Message, decode
+from refute.core.system import Component
 from refute.core.zone import NOWHERE, Zone
 from refute.experiment.peer import Peer, Proof, all_of, peer_of
 
@@ -28,11 +29,13 @@ class Link:
     Args:
         heard: called with every notice: (peer, message).
         zone: what no process that joins may touch, whatever it is asked to arm.
+        providers: what the processes that join keep cohorts from.
     """
 
-    def __init__(self, heard: Callable[[Peer, Message], None], zone: Zone = NOWHERE) -> None:
+    def __init__(self, heard: Callable[[Peer, Message], None], zone: Zone = NOWHERE, providers: Sequence[Component] = ()) -> None:
         """Listen to nobody yet."""
         self._zone = zone
+        self._providers = [component.to_json() for component in providers]
         self._heard = heard
         self._folder = Path(tempfile.mkdtemp(prefix="refute-"))  # mode 0700
         self._token = secrets.token_urlsafe(24)
@@ -185,7 +188,7 @@ class Link:
         """Arm a program that has joined and waits to start, as all others are armed; then let it start."""
         with contextlib.suppress(RefuteError):
             await self._arm(peer)
-            await peer.ask("go")
+            await peer.ask("go", providers=self._providers)
 
     def _begun(self, task: asyncio.Task[None]) -> None:
         """Keep a task until it is done, and end it with the link."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from refute.core.audience import arm_of
@@ -15,7 +17,8 @@ from refute.core.context import UnitContext, current_unit, shielded
 from refute.core.intent import Indicator
 from refute.core.outcome import Outcome
 from refute.experiment.cases import Unit
-from refute.experiment.readings import Purse, number_of
+from refute.experiment.deviations import Trail, readers_of, trail_of
+from refute.experiment.readings import Purse, number_of, worst
 from refute.experiment.workload import Answerer, call, resolve
 
 MEASURE_S = 10.0
@@ -50,6 +53,7 @@ class Generator:
     Args:
         answer: the workload.
         indicators: by name; latency needs no function.
+        calls: names of the components that each component calls, for deviations.
         threads: where synchronous indicators run: none that a unit could fill.
         report: called with (units started so far, outcomes since the last call).
     """
@@ -60,14 +64,15 @@ class Generator:
         indicators: Mapping[str, Indicator],
         threads: ThreadPoolExecutor,
         report: Callable[[int, list[Outcome]], Awaitable[None]],
+        calls: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         """Resolve the indicators' functions."""
         self._answer = answer
-        self._functions = {name: resolve(indicator.python) for name, indicator in indicators.items() if indicator.python}
         self._indicators = indicators
+        self._readers = readers_of(indicators, calls, resolve, partial(_asked, threads))
+        self._trailing = any(indicator.deviation is not None for indicator in indicators.values())
         self._latencies = [name for name, indicator in indicators.items() if indicator.kind == "latency"]
         self._purse = Purse({name: indicator.price for name, indicator in indicators.items() if indicator.price})
-        self._threads = threads
         self._report = report
         self._started = 0
         self._wider: list[tuple[int, float]] = []
@@ -110,37 +115,43 @@ class Generator:
         share = next(share for first, share in reversed(self._wider) if unit.index >= first)
         side = unit.side(load.seed, share)
         context = UnitContext(unit.key, arm_of(side))
+        context.actions = [] if self._trailing else None
         current_unit.set(context)
+        start_s = time.perf_counter()
         answer, error = await _answered(self._answer(unit.case), due + load.timeout_s)
-        latency_s = load.timeout_s if error == "timeout" else time.perf_counter() - due
-        values, cost = await self._measure(unit, answer, error, latency_s)
+        end_s = time.perf_counter()
+        latency_s = load.timeout_s if error == "timeout" else end_s - due
+        recorded, context.actions = context.actions or (), None
+        values, cost = await self._measure(unit, answer, error, latency_s, trail_of(recorded, start_s, end_s))
         outcome = Outcome(
             unit.key, unit.cluster, side, unit.journey, unit.index, due - start, latency_s,
             values, context.eligible(), context.hits(), error, cost, context.drawn(),
         )  # fmt: skip
         self._ended.append(outcome)
 
-    async def _measure(self, unit: Unit, answer: Any, error: str, latency_s: float) -> tuple[dict[str, float | None], dict[str, float]]:
+    async def _measure(
+        self, unit: Unit, answer: Any, error: str, latency_s: float, trail: Trail
+    ) -> tuple[dict[str, float | None], dict[str, float]]:
         """Evaluate the indicators outside the armed scope; a failed unit is bad in each of them, and what it cost is not known."""
         shielded.set(True)
         current_unit.set(None)
-        read = dict.fromkeys(self._functions) if error else await self._evaluated(unit, answer)
+        read = dict.fromkeys(self._readers) if error else await self._evaluated(unit, answer, trail)
         costs = {name for name in read if self._indicators[name].kind == "cost"}
         known = {name: value for name, value in read.items() if name in costs and value is not None}
         values: dict[str, float | None] = {name: value for name, value in read.items() if name not in known}
         if error:
-            values = {name: 0.0 for name in read if name not in costs}
+            values = {name: worst(self._indicators[name].kind) for name in read if name not in costs}
         return values | dict.fromkeys(self._latencies, latency_s), known | self._purse.spend(known)
 
-    async def _evaluated(self, unit: Unit, answer: Any) -> dict[str, float | None]:
+    async def _evaluated(self, unit: Unit, answer: Any, trail: Trail) -> dict[str, float | None]:
         """Ask each indicator; one that raises, takes too long, or gives no number in its range could not be evaluated: None."""
-        values: dict[str, float | None] = dict.fromkeys(self._functions)
+        values: dict[str, float | None] = dict.fromkeys(self._readers)
         limit = asyncio.timeout(MEASURE_S)
         with contextlib.suppress(TimeoutError):
             async with limit:
-                for name, function in self._functions.items():
+                for name, read in self._readers.items():
                     try:
-                        values[name] = number_of(await call(function, self._threads, unit.case, answer), self._indicators[name].kind)
+                        values[name] = number_of(await read(unit.case, answer, trail), self._indicators[name].kind)
                     except _Raised as raised:
                         _unless_cancelled(raised)
         return values
@@ -153,6 +164,10 @@ class Generator:
     async def _flush(self) -> None:
         ended, self._ended = self._ended, []
         await self._report(self._started, ended)
+
+
+async def _asked(threads: ThreadPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Any:
+    return await call(function, threads, *arguments)
 
 
 async def _answered(answering: Awaitable[Any], until_s: float) -> tuple[Any, str]:

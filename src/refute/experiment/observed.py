@@ -12,7 +12,7 @@ from typing import Any, Self
 from refute.core.clock import lease_now_s
 from refute.core.cohort import MAX_REPORT_BYTES, Seal, report_address
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
-from refute.core.intent import Intent
+from refute.core.intent import Intent, off_limits, providers
 from refute.core.link import ADDRESS_VARIABLE, TOKEN_VARIABLE, Message
 from refute.core.process import ProcessIdentity
 from refute.experiment.armament import to_the_end
@@ -50,7 +50,7 @@ class ObservedSession:
         self._asked: set[Peer] = set()
         self._ready: dict[Peer, dict[str, str]] = {}
         self._seen_s = 0.0
-        self.link = Link(self._heard)
+        self.link = Link(self._heard, off_limits(intent), providers(intent))
 
     async def __aenter__(self) -> Self:
         await self.link.__aenter__()

@@ -10,7 +10,7 @@ from refute.core.intent import IndicatorKind
 from refute.core.outcome import SPEND
 
 _ROUNDING = 1e-6
-_LARGEST: dict[IndicatorKind, float] = {"ratio": 1.0, "score": 1.0, "cost": math.inf}
+_LARGEST: dict[IndicatorKind, float] = {"ratio": 1.0, "score": 1.0, "cost": math.inf, "deviation": 1.0}
 
 
 class Purse:
@@ -36,6 +36,11 @@ class Purse:
         known = sum(costs[name] * price for name, price in self._prices.items() if name in costs)
         self._dearest = max(self._dearest, known)
         return {SPEND: known if self._prices.keys() <= costs.keys() else self._dearest}
+
+
+def worst(kind: IndicatorKind) -> float:
+    """Return what a unit that failed counts as."""
+    return 1.0 if kind == "deviation" else 0.0
 
 
 def number_of(value: Any, kind: IndicatorKind) -> float | None:

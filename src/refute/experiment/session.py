@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from refute.core.errors import EXIT_INCONCLUSIVE, Problem, RefuteError, refuse
-from refute.core.intent import Intent, off_limits
+from refute.core.intent import Intent, off_limits, providers
 from refute.core.link import Message
 from refute.core.outcome import Outcome
 from refute.core.process import ProcessIdentity
@@ -62,7 +62,7 @@ class Session:
         self._loaded = False
         self._looking: asyncio.Task[None] | None = None
         self._failure: RefuteError | None = None
-        self.link = Link(self._heard, off_limits(intent))
+        self.link = Link(self._heard, off_limits(intent), providers(intent))
 
     async def __aenter__(self) -> Self:
         await self.link.__aenter__()
@@ -104,7 +104,7 @@ class Session:
                 (`PROXY-NONE`, `EXEC-NONE`).
         """
         self._ready = asyncio.get_running_loop().create_future()
-        workload = self._intent.workload
+        workload, components = self._intent.workload, self._intent.system.components.values()
         try:
             self._worker = await self._or_death(self.link.joined("worker", _JOIN_S))
             await self._worker.ask(
@@ -113,12 +113,12 @@ class Session:
                 audience=self._audience.to_json(),
                 hosts=sorted(self._intent.blast_radius.hosts),
                 indicators=[asdict(indicator) for indicator in self._intent.indicators.values()],
+                calls={one.name: one.calls for one in components}, functions={one.name: one.python for one in components if one.python},
             )  # fmt: skip
             async with asyncio.timeout(_SETUP_S):
                 ready = await self._or_death(self._ready)
         except TimeoutError:
             raise self._failed("WORKLOAD-SETUP", "the workload could not be set up", "not ready in time") from None
-        components = self._intent.system.components.values()
         await invite_proxies(self.link, components)
         await invite_programs(self.link, components)
         self._looking = asyncio.create_task(keep_inviting(self.link, components))

@@ -11,7 +11,7 @@ import platform
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,10 +24,12 @@ from refute.core.link import Message
 from refute.core.outcome import Outcome
 from refute.experiment.cases import draw_units, read_cases
 from refute.experiment.load import Generator, Load
+from refute.experiment.spans import record_spans
 from refute.experiment.tally import Tally
 from refute.experiment.workload import MAX_IN_FLIGHT, Answerer, http_answerer, python_answerer, setup_of
 from refute.injectors.agent import Agent, connect
 from refute.injectors.boot import python_path
+from refute.injectors.callables import listen
 from refute.injectors.registry import in_process
 
 _GRACE_S = 5.0
@@ -76,9 +78,9 @@ class Worker:
         if spec["kind"] == "http":
             os.environ["PYTHONPATH"] = python_path()  # so that the service joins, where setup starts it as a process of its own
         async with setup_of(spec["setup"]):
-            self._generator = Generator(
-                self._answerer(spec), {data["name"]: Indicator(**data) for data in spec["indicators"]}, self._judging, self._report
-            )
+            indicators = {data["name"]: Indicator.from_json(data) for data in spec["indicators"]}
+            _record(indicators.values(), spec["calls"], spec["functions"])
+            self._generator = Generator(self._answerer(spec), indicators, self._judging, self._report, spec["calls"])
             self._cases = read_cases(Path(spec["cases"]))
             self._journeys: dict[str, float] = spec["journeys"]
             self._audience = Audience.from_json(spec["audience"])
@@ -161,6 +163,15 @@ class Worker:
     async def _report(self, started: int, outcomes: list[Outcome]) -> None:
         notice = {"op": "outcomes", "started": started, "outcomes": [outcome.to_json() for outcome in outcomes]}
         await self._loop.run_in_executor(self._sending, self.agent.send, notice)
+
+
+def _record(indicators: Iterable[Indicator], calls: Mapping[str, Sequence[str]], functions: Mapping[str, str]) -> None:
+    """Begin to note what agents do, where an indicator asks for it."""
+    stated = [indicator.deviation for indicator in indicators if indicator.deviation is not None]
+    for tool in {tool for one in stated if one.actions == "calls" for tool in calls[one.agent] if tool in functions}:
+        listen(functions[tool], tool)
+    if any(one.actions == "spans" for one in stated):
+        record_spans()
 
 
 def _versions() -> dict[str, str]:

@@ -16,6 +16,7 @@ from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
 from refute.injectors._armed import Arguments, Armed, Begun, play, play_async
 from refute.injectors._awaited import awaits, forget, when_imported
+from refute.injectors._ear import Ear
 from refute.injectors._memory import identity_of_arguments
 from refute.injectors._targets import MISSING, Site, Target, UnresolvedError, resolve, sites_of
 from refute.wire.exchange import PythonCall
@@ -99,11 +100,7 @@ class CallablesInjector:
         """
         target = resolve(armed.arming.component.python)
         with _LOCK:
-            patch = next((known for known in _PATCHES if known.covers(target)), None)
-            if patch is None:
-                patch = _Patch(target)
-                patch.put()
-                _PATCHES.append(patch)
+            patch = _patch_of(target)
             patch.armed = (*patch.armed, armed)
 
     def landed(self, handle: Handle) -> Landing:
@@ -126,9 +123,7 @@ class CallablesInjector:
         with _LOCK:
             for patch in [known for known in _PATCHES if armed in known.armed]:
                 patch.armed = tuple(other for other in patch.armed if other is not armed)
-                if not patch.armed:
-                    patch.restore()
-                    _PATCHES.remove(patch)
+                patch.let_go()
 
     def verify(self, handle: Handle) -> bool:
         """Say whether nothing in this process is struck, held or wrapped for this handle any more."""
@@ -149,8 +144,34 @@ class CallablesInjector:
             return target.function not in _WRAPPERS or any(patch.covers(target) for patch in _PATCHES)
 
 
+def listen(reference: str, tool: str) -> None:
+    """Note every call of a function in the unit that makes it, as its caller sees it: outside whatever faults do to it.
+
+    Args:
+        reference: `module:function`.
+        tool: what its calls are called.
+
+    Raises:
+        UnresolvedError: there is no such function.
+    """
+    target = resolve(reference)
+    with _LOCK:
+        patch = _patch_of(target)
+        patch.ear = Ear(tool, patch.target.function)
+
+
+def _patch_of(target: Target) -> _Patch:
+    """Return what wraps a function, wrapped now where nothing did."""
+    patch = next((known for known in _PATCHES if known.covers(target)), None)
+    if patch is None:
+        patch = _Patch(target)
+        patch.put()
+        _PATCHES.append(patch)
+    return patch
+
+
 class _Patch:
-    """One wrapped function, and the faults that are armed on it.
+    """One wrapped function, the faults that are armed on it, and who listens to its calls.
 
     Args:
         target: what is wrapped.
@@ -160,6 +181,7 @@ class _Patch:
         """Make the wrapper without putting it anywhere."""
         self.target = target
         self.armed: tuple[Armed, ...] = ()
+        self.ear: Ear | None = None
         self._wrapper = _wrapper_async(self) if target.is_async else _wrapper_sync(self)
         _WRAPPERS.add(self._wrapper)
         self._standing: Any = target.binding(self._wrapper)
@@ -175,6 +197,12 @@ class _Patch:
         setattr(self.target.owner, self.target.attribute, self._standing)
         for site in self._sites:
             site.swap(self.target.function, self._wrapper)
+
+    def let_go(self) -> None:
+        """Unwrap the function once no fault is armed on it and nobody listens."""
+        if not self.armed and self.ear is None:
+            self.restore()
+            _PATCHES.remove(self)
 
     def restore(self) -> None:
         """Put the original back wherever the wrapper stands, in modules loaded since too."""
@@ -193,7 +221,15 @@ def _wrapper_sync(patch: _Patch) -> Callable[..., Any]:
     function = patch.target.function
 
     @functools.wraps(function)
-    def armed_call(*args: Any, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        note = patch.ear.hears(args, kwargs) if patch.ear is not None else None
+        if note is None:
+            return armed_call(args, kwargs)
+        with note:
+            note.result = armed_call(args, kwargs)
+            return note.result
+
+    def armed_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not patch.armed:
             return function(*args, **kwargs)
         struck = _Struck(patch, args, kwargs)
@@ -207,14 +243,22 @@ def _wrapper_sync(patch: _Patch) -> Callable[..., Any]:
             call = functools.partial(_met, struck, armed, call)
         return call()
 
-    return armed_call
+    return wrapped
 
 
 def _wrapper_async(patch: _Patch) -> Callable[..., Any]:
     function = patch.target.function
 
     @functools.wraps(function)
-    async def armed_call(*args: Any, **kwargs: Any) -> Any:
+    async def wrapped(*args: Any, **kwargs: Any) -> Any:
+        note = patch.ear.hears(args, kwargs) if patch.ear is not None else None
+        if note is None:
+            return await armed_call(args, kwargs)
+        with note:
+            note.result = await armed_call(args, kwargs)
+            return note.result
+
+    async def armed_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not patch.armed:
             return await function(*args, **kwargs)
         struck = _Struck(patch, args, kwargs)
@@ -228,7 +272,7 @@ def _wrapper_async(patch: _Patch) -> Callable[..., Any]:
             call = functools.partial(_met_async, struck, armed, call)
         return await call()
 
-    return armed_call
+    return wrapped
 
 
 class _Struck:

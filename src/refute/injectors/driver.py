@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from refute.core.context import UnitContext
-from refute.faults.spec import Fault
+from refute.faults.spec import Awaits, Fault
 from refute.injectors._calls import Attempt, Hit
 from refute.injectors.switch import Switch
 from refute.wire import framing
@@ -80,6 +80,8 @@ class Do(Enum):
 
 ASK, READ = Do.ASK, Do.READ
 
+_WITHOUT = "whose answer has nothing that it strikes"
+
 Script = Generator[Hold | Send | Do, Any, "Reply | Failure | Pump | None"]
 
 
@@ -111,6 +113,7 @@ def script(aim: Aim, view: View) -> Script | Attempt | None:
     """
     fault = aim.fault
     if fault.matches_exchange is not None and not fault.matches_exchange(recognise(view.request())[1]):
+        aim.switch.could_not("that ask for something else than it strikes")
         return None
     unit = aim.switch.unit_of_call()
     if unit is None:
@@ -204,7 +207,10 @@ def _on_reply(aim: Aim, view: View, unit: UnitContext) -> Script:
     """Pass the exchange on, and decide once its reply has what the fault awaits."""
     awaits = aim.fault.awaits
     head: Head = yield ASK
-    if awaits is None or not 200 <= head.status < 300 or not aim.switch.lease.lasts():
+    if awaits is None or not aim.switch.lease.lasts():
+        return None
+    if unfit := _unfit(awaits, head):
+        aim.switch.could_not(unfit)
         return None
     codec = view.codec()
 
@@ -215,19 +221,25 @@ def _on_reply(aim: Aim, view: View, unit: UnitContext) -> Script:
         strike = _strike(aim, view, attempt.hit)
         return None if strike is None else (attempt.hit, strike)
 
-    if is_stream(head):
-        if awaits.event is None:
-            return None
+    if awaits.event is not None and is_stream(head):
         pump = Pump(aim.switch)
         pump.watch(codec, awaits.event, decide)
         return pump
-    if awaits.answer is None and awaits.reply is None:
-        return None
     reply: Reply = yield READ
     if not awaits.has(codec, recognise(view.request())[1], reply):
+        aim.switch.could_not(_WITHOUT)
         return None
     decided = decide()
     return None if decided is None else _changed(aim, reply, *decided)
+
+
+def _unfit(awaits: Awaits, head: Head) -> str:
+    """Say what a reply is that the fault can never hit, from its head alone; "" where it may."""
+    if not 200 <= head.status < 300:
+        return f"that were answered with status {head.status}"
+    if is_stream(head):
+        return "" if awaits.event else "that were answered by a stream"
+    return "" if awaits.answer or awaits.reply else "that were not answered by a stream"
 
 
 def _strike(aim: Aim, view: View, hit: Hit) -> Strike | None:
@@ -288,7 +300,10 @@ class Pump:
         """Take the end of upstream's body and return what is left to pass on."""
         if self._rewriter is not None:
             return self._rewriter.finish()
-        return [self._splitter.rest()] if self._splitter is not None else []
+        if self._splitter is None:
+            return []
+        self._switch.could_not(_WITHOUT)
+        return [self._splitter.rest()]
 
     def passed(self) -> None:
         """Note that the steps last returned have reached the caller, pauses and all (or that it gave up in one)."""

@@ -107,8 +107,7 @@ def _explained(armed: Armed) -> Landing:
     """Return the counts, with the likely reason where there are none."""
     landing = armed.aim.switch.landing()
     landing = replace(landing, cut=landing.cut + armed.lease.cut_short())
-    seen = landing.eligible or landing.control_eligible or landing.unattributed
-    if seen:
+    if landing.eligible or landing.control_eligible or landing.unattributed or landing.reason:
         return landing
     return landing + Landing(reason=f"no matching call was seen over {_NAMES}; {_others()}")
 

@@ -28,7 +28,10 @@ _ON_THE_HOST = {
 }
 """Names, and the modules that hold them."""
 
-_SEAMS: dict[str, Seam] = {"callables": "python", "http": "exchange", "training": "training"}
+_SEAMS: dict[str, frozenset[Seam]] = {
+    "callables": frozenset(["python"]), "http": frozenset(["exchange"]), "proxy": frozenset(["exchange", "connection"]),
+    "training": frozenset(["training"]),
+}  # fmt: skip
 NOT_MINE = "not a fault for "
 """How the reason of an injector begins that has nothing to do with a fault at all."""
 
@@ -85,11 +88,21 @@ def choose(arming: Arming) -> Injector:
             return injector
         reasons[name] = reason
     fault = catalogue().get(arming.fault)
-    strange = {name for name, seam in _SEAMS.items() if fault is not None and seam not in seams(fault)}
+    strange = {name for name, own in _SEAMS.items() if fault is not None and not own & seams(fault)}
     concerned = {name: reason for name, reason in reasons.items() if name not in strange and not reason.startswith(NOT_MINE)}
     raise refuse(
         "INJECTOR-NONE",
         f"nothing installed can inject {arming.fault} into {arming.component.name}",
         seen="; ".join(f"{name}: {reason}" for name, reason in (concerned or reasons).items()),
-        next="refute doctor",
+        next=_mending(arming) if concerned.keys() & _ON_THE_HOST.keys() else "refute doctor",
     )
+
+
+def _mending(arming: Arming) -> str:
+    """Return the command by which this host gets what it lacks for a fault of a whole component; where it lacks nothing, what to edit."""
+    from refute.injectors.host.abilities import lack_of
+
+    lack = lack_of(arming.fault)
+    if lack.what:
+        return lack.next
+    return f"mend what is said of the component {arming.component.name} in the intent file, then: refute check"

@@ -85,6 +85,7 @@ class Switch:
         self._unattributed = Ticks()
         self._injected = {"treatment": 0, "control": 0}
         self._effect: Counter[str] = Counter()
+        self._spared: Counter[str] = Counter()
         self._cut = 0
         self._users: dict[tuple[str, str], Drawn] = {}
         self.missed = self._glance()
@@ -210,21 +211,33 @@ class Switch:
         if first or self.arming.draw == "user":
             hit.unit.saw_hit(self.component)
 
+    def could_not(self, why: str) -> None:
+        """Count a call that reached the component, and that the fault cannot hit.
+
+        Args:
+            why: what kind of call it was, as it follows "calls".
+        """
+        with self._lock:
+            self._spared[why] += 1
+
     def cut_off(self) -> None:
         """Count a hit that is not delivered because the lease has ended since it was decided."""
         with self._lock:
             self._cut += 1
 
     def landing(self) -> Landing:
-        """Return the counts so far."""
+        """Return the counts so far; where nothing could be hit, what the calls were that were seen."""
         with self._lock:
+            could_not = "; ".join(f"calls {why}: {count}" for why, count in sorted(self._spared.items()))
+            eligible = {arm: ticks.read() for arm, ticks in self._eligible.items()}
             return Landing(
-                self._eligible["treatment"].read(),
+                eligible["treatment"],
                 self._injected["treatment"],
-                self._eligible["control"].read(),
+                eligible["control"],
                 self._injected["control"],
                 self._unattributed.read(),
                 dict(self._effect),
+                reason="" if any(eligible.values()) else could_not,
                 cut=self._cut,
             )
 

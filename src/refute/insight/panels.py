@@ -213,7 +213,7 @@ def _cohorts(data: dict[str, Any], width: int) -> Table:
             continue
         low, high = side.get("interval") or (side["rate"], side["rate"])
         drawn = whisker((low, side["rate"], high), bound, top, size, style)
-        count = f"{side['breaches']:g} of {side['n']}"
+        count = f"{side['band']}, {side['n']} units" if side.get("band") else f"{side['breaches']:g} of {side['n']}"
         table.add_row(Text(name, style), drawn, Text(words.percent(side["rate"]), "bold"), f"{count}, {words.interval([low, high])}")
     beyond = "points above control" if words.relative(data["then"]) else "at most"
     table.add_row(Text("allowed", QUIET), Text("┆", QUIET), Text(words.percent(data["bound"]), QUIET), Text(beyond, QUIET))

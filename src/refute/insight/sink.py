@@ -1,4 +1,4 @@
-"""Where text goes: survives a reader that left, and an encoding that lacks our characters."""
+"""Where text goes: survives a reader that left, a terminal that was closed, and an encoding that lacks our characters."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Sink:
                 self._stream.write(text)
             else:
                 self._stream.flush()
-        except BrokenPipeError:
+        except OSError:  # a reader that left, a terminal that was closed, a disk that is full
             self._leave()
         except ValueError:  # closed
             self.gone = True

@@ -228,6 +228,8 @@ def counted(side: dict[str, Any]) -> str:
     if not side.get("n"):
         return "no units"
     within = f" ({interval(side.get('interval'))})" if side.get("interval") else ""
+    if side.get("band"):
+        return f"deviation of {side['n']} units {side['rate']:.2f} on average, {side['band']}"
     return f"{side['breaches']:g} of {side['n']} breached, {percent(side['rate'])}{within}"
 
 

@@ -7,14 +7,15 @@ import contextlib
 import inspect
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from typing import Any
 
 from refute.core.context import shielded
 from refute.core.errors import refuse
 from refute.core.intent import Indicator
-from refute.experiment.readings import Purse, number_of
+from refute.experiment.deviations import Trail, readers_of
+from refute.experiment.readings import Purse, number_of, worst
 
 Read = tuple[dict[str, float | None], dict[str, float]]
 """Values, and what the unit cost."""
@@ -35,17 +36,17 @@ class Judge:
     def __init__(self, indicators: Sequence[Indicator]) -> None:
         """Import the functions."""
         self._indicators = {indicator.name: indicator for indicator in indicators}
-        self._functions = {indicator.name: _resolved(indicator.python) for indicator in indicators if indicator.python}
+        self._readers = readers_of(self._indicators, {}, _resolved, _asked)
         self._latencies = [indicator.name for indicator in indicators if indicator.kind == "latency"]
         self._purse = Purse({indicator.name: indicator.price for indicator in indicators if indicator.price})
         self._waiting: queue.Queue[Callable[[], object] | None] = queue.Queue(_WAITING)
-        if self._functions:
+        if self._readers:
             threading.Thread(target=self._work, name="refute-judge", daemon=True).start()
 
     @property
     def reads_bodies(self) -> bool:
         """Whether there are functions, which read what is asked and answered."""
-        return bool(self._functions)
+        return bool(self._readers)
 
     def ask(self, error: str, latency_s: float, case: Any, answer: Any, done: Callable[[Read], object]) -> None:
         """Read the indicators of a unit and hand them on; a failed unit is bad in each of them, and what it cost is not known.
@@ -57,13 +58,14 @@ class Judge:
             answer: what was answered.
             done: takes the values.
         """
-        if error or not self._functions:
-            done(self._made(dict.fromkeys(self._functions, 0.0 if error else None), latency_s, failed=bool(error)))
+        if error or not self._readers:
+            failed = {name: worst(self._indicators[name].kind) if error else None for name in self._readers}
+            done(self._made(failed, latency_s, failed=bool(error)))
             return
         try:
-            self._waiting.put_nowait(lambda: done(self._made(self._values(case, answer), latency_s)))
+            self._waiting.put_nowait(lambda: done(self._made(self._values(case, answer, latency_s), latency_s)))
         except queue.Full:
-            done(self._made(dict.fromkeys(self._functions), latency_s))
+            done(self._made(dict.fromkeys(self._readers), latency_s))
 
     def close(self) -> None:
         """Read no more."""
@@ -75,13 +77,11 @@ class Judge:
         while (read := self._waiting.get()) is not None:
             read()
 
-    def _values(self, case: Any, answer: Any) -> dict[str, float | None]:
-        values: dict[str, float | None] = dict.fromkeys(self._functions)
-        for name, function in self._functions.items():
+    def _values(self, case: Any, answer: Any, latency_s: float) -> dict[str, float | None]:
+        values: dict[str, float | None] = dict.fromkeys(self._readers)
+        for name, read in self._readers.items():
             with contextlib.suppress(Exception, SystemExit):  # whatever a user's function raises: it could not be evaluated
-                result = function(case, answer)
-                result = asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result
-                values[name] = number_of(result, self._indicators[name].kind)
+                values[name] = number_of(asyncio.run(_awaited(read(case, answer, Trail((), latency_s)))), self._indicators[name].kind)
         return values
 
     def _made(self, read: dict[str, float | None], latency_s: float, *, failed: bool = False) -> Read:
@@ -91,8 +91,13 @@ class Judge:
         return values | dict.fromkeys(self._latencies, latency_s), known | self._purse.spend(known)
 
 
-async def _awaited(result: Any) -> Any:
+async def _awaited(result: Awaitable[Any]) -> Any:
     return await result
+
+
+async def _asked(function: Callable[..., Any], *arguments: Any) -> Any:
+    result = function(*arguments)
+    return await result if inspect.isawaitable(result) else result
 
 
 def _resolved(reference: str) -> Callable[..., Any]:

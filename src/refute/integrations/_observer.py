@@ -8,7 +8,6 @@ import platform
 import threading
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from refute.core.context import UnitContext
 from refute.core.errors import Problem, RefuteError
@@ -18,6 +17,7 @@ from refute.injectors.agent import Agent, connect
 from refute.injectors.door import Door
 from refute.injectors.ingress import Ingress
 from refute.injectors.registry import in_process
+from refute.injectors.transports.outbound import OUTBOUND
 from refute.integrations._judge import Judge
 from refute.integrations._units import LiveUnit, Units
 from refute.safety.state import doors_directory
@@ -51,7 +51,7 @@ class Joined:
         connection = connect(ROLE, environ, [observer.service])
         self._ingress = Ingress(environ[ADDRESS_VARIABLE], environ[TOKEN_VARIABLE], _PATIENCE_S)
         handlers = {
-            "go": _nothing,
+            "go": self._go,
             "ready": self._ready,
             "watch": self._watch,
             "grant": self._grant,
@@ -77,11 +77,16 @@ class Joined:
     def forget(self) -> None:
         """Let go of it in a process that was forked from the one that joined."""
         self.units = None
+        OUTBOUND.end()
         self.agent.forget()
         self._ingress.close()
 
+    def _go(self, message: Message) -> Message:
+        OUTBOUND.keep_from(message.get("providers", ()))
+        return {}
+
     def _ready(self, message: Message) -> Message:
-        self._judge = Judge([Indicator(**data) for data in message["indicators"]])
+        self._judge = Judge([Indicator.from_json(data) for data in message["indicators"]])
         return {"versions": _versions()}
 
     def _watch(self, message: Message) -> Message:
@@ -113,6 +118,7 @@ class Joined:
 
     def _end(self) -> None:
         self.units = None
+        OUTBOUND.end()
         self._over.set()
         if self._judge is not None:
             self._judge.close()
@@ -240,7 +246,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _nothing(_message: Message) -> dict[str, Any]:
-    return {}

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from refute.core.arming import Draw
 from refute.core.audience import Audience, Selection
 from refute.core.criterion import Criterion
+from refute.core.deviation import WEIGHTS, Deviation, Dimension
 from refute.core.errors import RefuteError
 from refute.core.intent import (
     SERVICES,
@@ -29,6 +30,7 @@ from refute.core.intent import (
 from refute.core.system import HAZARDS, Component, Hazard, Place
 from refute.core.training import RATIOS, Training
 from refute.intent import shape as shapes
+from refute.intent.deviation_shape import DeviationShape
 from refute.intent.document import Document
 from refute.intent.magnitudes import UnreadableError, magnitude_of
 from refute.intent.objectives import objective_at
@@ -38,7 +40,7 @@ PRODUCTION = frozenset({"production", "prod", "live"})
 NEVER_IN_PRODUCTION: frozenset[Hazard] = frozenset({"state_write", "data_exposure"})
 
 _RECEIVERS: tuple[Literal["slack", "pagerduty", "webhook"], ...] = ("slack", "pagerduty", "webhook")
-_KINDS: tuple[IndicatorKind, ...] = ("ratio", "latency", "score", "cost")
+_KINDS: tuple[IndicatorKind, ...] = ("ratio", "latency", "score", "cost", "deviation")
 
 
 def build(shape: shapes.IntentShape, document: Document, path: Path, units: dict[str, str], digest: str) -> Intent:
@@ -154,8 +156,16 @@ def _indicator(name: str, about: shapes.IndicatorShape) -> Indicator:
     if about.metric is not None:
         return Indicator(name, "metric", source=about.metric, higher=about.better != "low")
     kind = next(kind for kind in _KINDS if getattr(about, kind) is not None)
+    if about.deviation is not None:
+        return Indicator(name, kind, deviation=_deviation(about.deviation))
     python = "" if kind == "latency" else str(getattr(about, kind))
     return Indicator(name, kind, python) if about.price is None else Indicator(name, kind, python, about.price.amount, about.price.currency)
+
+
+def _deviation(about: DeviationShape) -> Deviation:
+    functions = {name: getattr(about, name) or "" for name in ("tools", "scope", "completion", "escalation")}
+    weights: dict[Dimension, float] = {name: getattr(about.weights, name) for name in WEIGHTS}
+    return Deviation(about.agent, about.actions, **functions, patience_s=about.patience or 0.0, weights=weights)
 
 
 def _belief(about: shapes.BeliefShape, where: str, owner: str, units: dict[str, str]) -> Belief:
@@ -174,6 +184,7 @@ def _belief(about: shapes.BeliefShape, where: str, owner: str, units: dict[str, 
         among=about.among,
         depends_on=tuple(about.depends_on),
         where=where,
+        after=tuple(about.after),
         at_least=None if tolerance is None else _magnitude(tolerance.at_least, units.get(first.fault, "")),
     )
 

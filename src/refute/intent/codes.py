@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from refute.intent.combination_codes import CODES as COMBINATION
+from refute.intent.deviation_codes import CODES as DEVIATION
 from refute.intent.radius_codes import CODES as RADIUS
 from refute.intent.training_codes import TRAINING_CODES
 
@@ -315,7 +316,7 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     "TARGET-OFF-LIMITS": (
         "The target is off limits",
-        "`blast_radius.never` names the component.",
+        "`blast_radius.never` names the component, or one that is found at the same endpoint, function, port, pidfile or directory.",
         "Choose another target, or have whoever is responsible lift the limit.",
     ),
     "TARGET-UNREACHABLE": (
@@ -493,5 +494,6 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     **COMBINATION,
     **RADIUS,
+    **DEVIATION,
     **TRAINING_CODES,
 }

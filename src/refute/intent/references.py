@@ -14,6 +14,7 @@ from typing import Any
 
 from refute.core.errors import Problem
 from refute.intent import _importer
+from refute.intent.deviation_shape import DeviationShape
 from refute.intent.document import Document, Steps, closest, listed
 from refute.intent.shape import IntentShape
 
@@ -48,7 +49,14 @@ def _references(shape: IntentShape) -> list[tuple[Steps, str]]:
         found.append((("workload", "training", "python"), shape.workload.training.python))
     for name, about in shape.indicators.items():
         found += [(("indicators", name, kind), getattr(about, kind)) for kind in ("ratio", "score", "cost")]
+        if about.deviation is not None:
+            found += [(("indicators", name, "deviation", key), one) for key, one in _of_deviation(about.deviation)]
     return [(steps, reference) for steps, reference in found if reference is not None]
+
+
+def _of_deviation(about: DeviationShape) -> list[tuple[str, str | None]]:
+    named = [(key, getattr(about, key)) for key in ("tools", "scope", "completion", "escalation")]
+    return [*named, ("actions", about.actions if ":" in about.actions else None)]
 
 
 def _imported(references: Sequence[str], folder: Path, timeout_s: float) -> dict[str, dict[str, Any]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
+from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
 
 from refute.core.system import ComponentKind, Hazard
 from refute.core.training import BuiltIn
+from refute.intent.deviation_shape import DeviationShape
+from refute.intent.part import Part
 from refute.intent.values import (
     Alpha,
     Amount,
@@ -41,21 +43,6 @@ from refute.intent.values import (
 )
 
 VERSION = 1
-
-
-class Part(BaseModel):
-    """A mapping with known keys."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-    exactly_one_of: ClassVar[tuple[str, ...]] = ()
-
-    @model_validator(mode="after")
-    def _one_is_given(self) -> Part:
-        given = [name for name in self.exactly_one_of if getattr(self, name) is not None]
-        if self.exactly_one_of and len(given) != 1:
-            allowed = f"exactly one of {', '.join(self.exactly_one_of)}"
-            raise mistake("KEY-ONE-OF", f"has {' and '.join(given) or 'none'} of keys that exclude each other", allowed=allowed)
-        return self
 
 
 class ProcessShape(Part):
@@ -212,7 +199,7 @@ class WorkloadShape(Part):
 class IndicatorShape(Part):
     """A number per unit."""
 
-    exactly_one_of: ClassVar[tuple[str, ...]] = ("ratio", "latency", "score", "cost", "metric", "training")
+    exactly_one_of: ClassVar[tuple[str, ...]] = ("ratio", "latency", "score", "cost", "metric", "training", "deviation")
 
     ratio: Reference | None = Field(default=None, description="module:function taking (case, answer): is this unit good?")
     score: Reference | None = Field(default=None, description="module:function taking (case, answer): a number between 0 and 1.")
@@ -223,6 +210,7 @@ class IndicatorShape(Part):
     )
     better: Literal["high", "low"] | None = Field(default=None, description="Of a `metric`: which way is better; high where not stated.")
     training: BuiltIn | None = Field(default=None, description="Of a training run: what is read from how it went.")
+    deviation: DeviationShape | None = Field(default=None, description="How far an agent strays from what it was meant to do, 0 to 1.")
     price: Price | None = Field(default=None, description="Of a `cost`: what one of its unit costs, or many; it then counts as `spend`.")
     judge: Annotated[Any, Reserved("models that judge answers", "a function under `ratio` or `score`")] = None
 
@@ -373,6 +361,7 @@ class BeliefShape(Part):
     decides: Text | None = Field(default=None, description="The decision that hangs on it.")
     if_wrong: StakeOrMoney = Field(default="medium", description="What it costs if wrong: low, medium, high, severe or an amount of money.")
     owner: Text | None = Field(default=None, description="Who answers for it; the system's owner where not stated.")
+    after: list[Text] = Field(default=[], description="Ids of beliefs that must hold before this one is put to the test.")
     depends_on: list[Text] = Field(
         default=[],
         description="What makes the answer stale when it changes: files, folders, package:NAME, env:NAME, image:REF, ids of beliefs.",

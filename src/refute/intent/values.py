@@ -337,6 +337,16 @@ def _reference(value: Any) -> str:
 Reference = Annotated[str, PlainValidator(_reference), _text_schema(_REFERENCE, "app.main:answer")]
 
 
+def _actions_source(value: Any) -> str:
+    """Return where an agent's calls are seen; `calls`, `spans` or a reference."""
+    if value in {"calls", "spans"} or (isinstance(value, str) and re.fullmatch(_REFERENCE, value)):
+        return str(value)
+    raise mistake("VALUE-CHOICE", "is no place where an agent's calls are seen", allowed="calls, spans, or module:function")
+
+
+ActionsSource = Annotated[str, PlainValidator(_actions_source), _text_schema(rf"^(calls|spans)$|{_REFERENCE}", "calls")]
+
+
 def _paths(value: Any) -> tuple[str, ...]:
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list) or not listed or not all(isinstance(one, str) and one.strip() for one in listed):

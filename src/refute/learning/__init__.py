@@ -1,7 +1,7 @@
 """What experiments teach: confidence, information, value and calibration."""
 
 from refute.learning.account import Account, BeliefAccount, Scored, account
-from refute.learning.blast import Comparison, PassedOn, compare, predicted_harm, predicted_journeys
+from refute.learning.blast import Comparison, PassedOn, compare, learn_from, predicted_harm, predicted_journeys
 from refute.learning.calibration import Bin, Calibration, calibrate, calibrate_verdicts, reliability_table
 from refute.learning.claim import (
     Claim,
@@ -60,6 +60,7 @@ __all__ = [
     "kinship",
     "kinship_of_several",
     "learn_decay",
+    "learn_from",
     "learned_bits",
     "mean_counts",
     "mixed",

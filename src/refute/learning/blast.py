@@ -49,6 +49,35 @@ class PassedOn:
         return (_INERTIA * base + own[0]) / (_INERTIA + own[1])
 
 
+def learn_from(system: System, struck: Collection[str], harmed: Mapping[str, bool], passed_on: PassedOn) -> None:
+    """Learn from what one run harmed how often failures are passed on.
+
+    Only journeys are seen, so what happened on the way there is an expectation: of each component between, the probability that it
+    passed the failure on, given what became of the journey (one step of expectation-maximisation, at the rates known so far). A journey
+    that is spared says little of each component on a long way, and much of the one on a short way.
+
+    Args:
+        system: components and journeys by name.
+        struck: names of those that failed.
+        harmed: whether each journey was, of those of which it is known.
+        passed_on: learns.
+    """
+    rates = {name: passed_on.rate(name) for name in system.components}
+    told: dict[str, list[float]] = defaultdict(list)
+    for entry in {journey.entry for name, journey in system.journeys.items() if name in harmed} - set(struck):
+        became = any(harmed[name] for name, journey in system.journeys.items() if name in harmed and journey.entry == entry)
+        harm = _harm(system, struck, rates)
+        chance = harm.get(entry, 0.0)
+        if not _CLOSE < chance < 1 - _CLOSE:
+            continue
+        for name in harm.keys() - {entry}:
+            given = _harm(system, struck, rates | {name: 1.0}).get(entry, 0.0)
+            if given - chance > _CLOSE:  # else it is on no way to that entry
+                told[name].append(rates[name] * (given / chance if became else (1 - given) / (1 - chance)))
+    for name, chances in told.items():
+        passed_on.see(name, math.fsum(chances) / len(chances))
+
+
 def predicted_harm(system: System, struck: Collection[str], passed_on: PassedOn) -> dict[str, float]:
     """Return the probability that each component is harmed when some fail at once; components that they cannot harm are left out.
 
@@ -60,12 +89,15 @@ def predicted_harm(system: System, struck: Collection[str], passed_on: PassedOn)
         struck: names of those that fail.
         passed_on: how often failures are.
     """
+    return _harm(system, struck, {name: passed_on.rate(name) for name in system.components})
+
+
+def _harm(system: System, struck: Collection[str], rates: Mapping[str, float]) -> dict[str, float]:
     harm = dict.fromkeys(system.components, 0.0)
     failing = {name: 1.0 for name in struck if name in harm}
     if not failing:
         return {}
     harm |= failing
-    rates = {name: passed_on.rate(name) for name in harm}
     for _ in range(_ROUNDS):
         then = {
             name: 1 - math.prod(1 - rates[callee] * harm[callee] for callee in dict.fromkeys(component.calls) if callee in harm)

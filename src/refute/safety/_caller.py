@@ -10,6 +10,7 @@
 | `undo` {handle} | {state, reason}: sees to it that a caller's fault is gone; state "" or `verified` says that it is |
 | `relay` {endpoint, token} | {}: from then on the connection is the link of a proxy of this host |
 | `look` | {guardian, live, damaged} |
+| `abilities` | {abilities}: what this host permits, as `refute doctor` tells it |
 | `mend` | what `refute recover` would say here |
 """
 
@@ -19,7 +20,7 @@ import socket
 import ssl
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 from refute import __version__
@@ -28,8 +29,12 @@ from refute.core.clock import lease_now_s
 from refute.core.errors import Problem, RefuteError, refuse
 from refute.core.link import Message
 from refute.core.process import terminate, this_process
+from refute.core.system import Place
+from refute.core.zone import Zone
+from refute.injectors.host.abilities import abilities
 from refute.injectors.registry import choose, injectors
 from refute.safety import doctor
+from refute.safety._home import at_home, seen_from
 from refute.safety._lines import Lines
 from refute.safety._post import Post
 from refute.safety._relay import armed_in, joined, splice
@@ -63,13 +68,14 @@ class Caller:
         self._journal = journal
         self._port = port
         self._doors = journal.directory.parent / "doors"
-        self._prepared: dict[str, tuple[Handle, float]] = {}
+        self._prepared: dict[str, tuple[Handle, float, Place]] = {}
         self._guardian: Lines | None = None
         self._relayed: socket.socket | None = None
         self._last = 0
         self._operations = {
             "hello": self._hello, "choose": self._choose, "prepare": self._prepare, "arm": self._arm, "renew": self._renew,
             "disarm": self._disarm, "undo": self._undo, "relay": self._relay, "look": self._look, "mend": self._mend,
+            "abilities": self._abilities,
         }  # fmt: skip
 
     def serve(self) -> None:
@@ -106,7 +112,7 @@ class Caller:
         arming = _brought_home(message)
         handle = self._hand(arming).prepare(arming)
         handle = replace(handle, data={**handle.data, "by": self._name})
-        self._prepared[handle.id] = handle, lease_now_s() + FRESH_S
+        self._prepared[handle.id] = handle, lease_now_s() + FRESH_S, Arming.from_json(message["arming"]).component.place
         return {"handle": handle.to_json()}
 
     def _hand(self, arming: Arming) -> Injector:
@@ -120,13 +126,14 @@ class Caller:
 
     def _arm(self, message: Message) -> Message:
         """Apply what was prepared a moment ago, once."""
-        handle, until_s = self._prepared.pop(str(message["handle"]), (None, 0.0))
+        handle, until_s, place = self._prepared.pop(str(message["handle"]), (None, 0.0, Place()))
         if handle is None or lease_now_s() > until_s:
             seen = "it was prepared too long ago" if handle is not None else "it was not prepared on this connection, or was used"
             raise refuse("GUARDIAN-STALE", "the guardian applies what it has just prepared, and nothing else", seen=seen)
+        zone = seen_from(place, Zone.from_json(message.get("off_limits", ())))
         return self._ask(
             "arm", handles=[handle.to_json()], experiment=str(message["experiment"]), ttl_s=float(message["ttl_s"]),
-            runner=this_process().to_json(), by=self._name, off_limits=message.get("off_limits", []),
+            runner=this_process().to_json(), by=self._name, off_limits=zone.to_json(),
         )  # fmt: skip
 
     def _renew(self, message: Message) -> Message:
@@ -171,6 +178,9 @@ class Caller:
         damaged = [str(path) for path in self._journal.damaged()]
         return {"guardian": doctor.guardian(self._journal), "live": doctor.live(self._journal), "damaged": damaged}
 
+    def _abilities(self, _message: Message) -> Message:
+        return {"abilities": [asdict(one) for one in abilities()]}
+
     def _mend(self, _message: Message) -> Message:
         return mend(self._journal, injectors()).to_json()
 
@@ -197,5 +207,4 @@ def _unknown(message: Message) -> Message:
 def _brought_home(message: Message) -> Arming:
     """Return an arming as this host sees it: what is far for the caller is here."""
     arming = Arming.from_json(message["arming"])
-    place = replace(arming.component.place, host="", guardian="", exposed=True)
-    return replace(arming, component=replace(arming.component, place=place))
+    return replace(arming, component=at_home(arming.component))

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from refute.core.arming import Handle, Injector, permitted
-from refute.core.errors import Problem, RefuteError
+from refute.core.errors import Problem, RefuteError, refuse
 from refute.core.lease import Lease
 from refute.core.link import MAX_LINE_BYTES, Message, decode, encode
 from refute.core.process import ProcessIdentity
 from refute.core.zone import Zone
+from refute.injectors.host.trespass import trespass
 from refute.safety._mender import Mender
 from refute.safety.journal import Journal
 from refute.safety.recover import note_undone, undo
@@ -117,6 +118,9 @@ class Ward:
             problem = Problem("GUARDIAN-INJECTOR", "the guardian does not know this injector", seen=handle.injector, next="refute doctor")
             raise RefuteError(problem)
         permitted(handle, lease)
+        if name := trespass(handle, lease.zone):
+            seen = f"what {handle.data['arming']['component']['name']} is here is {name}, which is off limits"
+            raise refuse("BLAST-NEVER", f"no fault may touch {name}", seen=seen, next="see blast_radius.never")
         journal.advance(handle, "intended", experiment=experiment)
         self._handles.append(handle)
         self._injectors[handle.injector].apply(handle, lease)

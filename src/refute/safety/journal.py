@@ -130,8 +130,8 @@ class Journal:
         return sorted(entries, key=lambda entry: (entry.since, entry.handle.id))
 
     def damaged(self) -> list[Path]:
-        """Return files of which the first line is lost though later ones are there; only a person can tell what they were."""
-        return [path for path in self._files() if _entry(path) is None and _lines_of(path)]
+        """Return files that make no sense though a step was written whole; only a person can tell what they were."""
+        return [path for path in self._files() if _entry(path) is None and _was_written(path)]
 
     def prune(self) -> None:
         """Put finished files away, and drop those that hold nothing and the oldest finished ones."""
@@ -139,7 +139,7 @@ class Journal:
             entry = _entry(path)
             if entry is not None and entry.state == "verified":
                 self._archive(path)
-            elif entry is None and not _lines_of(path) and self._now() - path.stat().st_mtime > 60:
+            elif entry is None and not _was_written(path) and self._now() - path.stat().st_mtime > 60:
                 path.unlink(missing_ok=True)
         finished = sorted(self._done.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
         for path in finished[_KEPT:]:
@@ -164,7 +164,7 @@ class Journal:
         with explained(self.directory):
             if not self.directory.is_dir():
                 return []
-            return sorted(path for path in self.directory.iterdir() if path.suffix == ".jsonl")
+            return sorted(path for path in self.directory.iterdir() if path.suffix == ".jsonl" and path.is_file())
 
     def _archive(self, path: Path) -> None:
         make_directory(self._done)
@@ -216,15 +216,35 @@ def _lines_of(path: Path) -> list[dict[str, Any]]:
         return []
 
 
+def _was_written(path: Path) -> bool:
+    """Say whether a whole line was ever written; one that was torn by a crash means that nothing was applied yet.
+
+    Some file systems leave zeros where a crash took what was written.
+    """
+    with explained(path):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return False
+    return b"\n" in data or (bool(data) and not data.strip(b"\0"))
+
+
 def _entry(path: Path) -> Entry | None:
+    """Return what a file says; None where it makes no sense, whoever wrote it."""
     with explained(path):
         lines = _lines_of(path)
     first = next((line for line in lines if "handle" in line), None)
     if first is None:
         return None
-    runner = ProcessIdentity.from_json(first["process"])
-    holders = tuple(ProcessIdentity.from_json(one) for one in first["holders"]) or (runner,)
-    return Entry(Handle.from_json(first["handle"]), lines[-1]["state"], first["experiment"], runner, holders, first["wall"])
+    try:
+        runner = ProcessIdentity.from_json(first["process"])
+        holders = tuple(ProcessIdentity.from_json(one) for one in first["holders"]) or (runner,)
+        entry = Entry(
+            Handle.from_json(first["handle"]), lines[-1]["state"], str(first["experiment"]), runner, holders, float(first["wall"])
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return entry if entry.handle.id == path.stem else None
 
 
 def _out_of_order(path: Path, known: State | None, wanted: str) -> RefuteError:

@@ -44,7 +44,7 @@ def wait() -> None:
             return
 
 
-def stock(limit_s: float) -> str:
+def stock(limit_s: float | None) -> str:
     with urllib.request.urlopen(f"http://{HOST}:{PORT}/", timeout=limit_s) as reply:
         return reply.read().decode()
 
@@ -58,6 +58,17 @@ def careful(case: dict) -> str:
 
 def careless(case: dict) -> str:
     return stock(30.0)
+
+
+def endless(case: dict) -> str:
+    return stock(None)
+
+
+def hasty(case: dict) -> str:
+    try:
+        return stock(0.3)
+    except OSError:
+        return "sorry"
 
 
 def answered(case: dict, text: str) -> bool:

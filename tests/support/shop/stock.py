@@ -12,7 +12,7 @@ class Stock(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        body = b"in stock"
+        body = os.environ.get("STOCK_SAYS", "in stock").encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

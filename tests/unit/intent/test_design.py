@@ -282,6 +282,14 @@ def test_an_environment_that_takes_the_workloads_host_away_is_told(tmp_path, hos
     assert all(problem.where == f"{path}:{line}" for problem in found)
 
 
+def test_so_is_another_name_for_what_is_off_limits(tmp_path):
+    text, _line = changed("never: [payments]", "never: [llm]")
+    text, _line = changed("    llm:", '    model: {kind: llm, endpoint: "http://localhost:8081/v1/"}\n    llm:', text)
+    text = text.replace("llm, orders]", "llm, model, orders]").replace("target: llm,", "target: model,")
+    codes = [(problem.code, problem.what) for problem in problems(project(tmp_path, text))]
+    assert codes == [("TARGET-OFF-LIMITS", "`llm` is off limits: `blast_radius.never` names it, and `model` is where it is")]
+
+
 def test_an_environments_hosts_do_not_matter_to_a_python_workload(tmp_path):
     text, _line = changed("{allow: [availability]}", "{blast_radius: {hosts: []}}")
     assert problems(project(tmp_path, text)) == ()

@@ -13,6 +13,7 @@ from refute.injectors.agent import Agent, connect
 from refute.injectors.boot.watch import Exceptions
 from refute.injectors.registry import in_process
 from refute.injectors.switch import adopt_strays
+from refute.injectors.transports.outbound import OUTBOUND
 
 ALONE_VARIABLE = "REFUTE_ALONE"
 _ARMED_S = 5.0
@@ -67,9 +68,14 @@ def _leave() -> None:
 def _joined() -> Agent | None:
     armed = threading.Event()
 
-    def go(_message: Message) -> Message:
+    def go(message: Message) -> Message:
+        OUTBOUND.keep_from(message.get("providers", ()))
         armed.set()
         return {}
+
+    def over() -> None:
+        OUTBOUND.end()
+        armed.set()
 
     try:
         connection = connect("exec")
@@ -77,7 +83,7 @@ def _joined() -> Agent | None:
         return None
     if os.environ.get(ALONE_VARIABLE):
         adopt_strays(UnitContext("process", "treatment"), _Here.exceptions.watch)
-    agent = Agent(connection, in_process(), {"go": go}, on_end=armed.set)
+    agent = Agent(connection, in_process(), {"go": go}, on_end=over)
     agent.start()
     armed.wait(_ARMED_S)
     return agent

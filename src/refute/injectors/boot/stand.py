@@ -112,8 +112,10 @@ class Program:
         from refute.injectors.boot.entrances import ENTRANCES
         from refute.injectors.ingress import enter
         from refute.injectors.registry import in_process
+        from refute.injectors.transports.outbound import OUTBOUND
 
-        def go(_message: Message) -> Message:
+        def go(message: Message) -> Message:
+            OUTBOUND.keep_from(message.get("providers", ()))
             armed.set()
             return {}
 
@@ -135,7 +137,9 @@ class Program:
         """Be as before the run."""
         from refute.injectors.boot.entrances import ENTRANCES
         from refute.injectors.ingress import leave
+        from refute.injectors.transports.outbound import OUTBOUND
 
+        OUTBOUND.end()
         with self._lock, contextlib.suppress(OSError):
             ENTRANCES.remove()
             leave()

@@ -9,11 +9,19 @@ from typing import Any
 
 from refute.core.arming import Handle
 from refute.injectors.host._namespace import Namespace
-from refute.injectors.host._tools import NET_ADMIN, SYS_ADMIN, ToolError, lacks, run
+from refute.injectors.host._tools import NET_ADMIN, SYS_ADMIN, ToolError, lacks, module_or_kernel, run
 from refute.injectors.host._whole import Lack
 
 _ATTEMPTS = 3
 _TOOLS = ("iptables", "ip6tables")
+_PARTS = {
+    "cgroup": ("xt_cgroup", "NETFILTER_XT_MATCH_CGROUP"),
+    "NFQUEUE": ("xt_NFQUEUE", "NETFILTER_XT_TARGET_NFQUEUE"),
+    "statistic": ("xt_statistic", "NETFILTER_XT_MATCH_STATISTIC"),
+    "REJECT": ("ipt_REJECT", "IP_NF_TARGET_REJECT"),
+    "REDIRECT": ("xt_REDIRECT", "NETFILTER_XT_TARGET_REDIRECT"),
+}
+"""Words of rules, the rarer first, with the module that knows each and the option of the kernel's configuration."""
 
 
 @cache
@@ -29,8 +37,14 @@ def incapable(*rules: str) -> Lack:
         try:
             run(["iptables", *rule.split()], within=["unshare", "--net"])
         except ToolError as error:
-            return Lack(f"the kernel or iptables cannot do `{rule}`: {error}")
+            return Lack(f"the kernel or iptables cannot do `{rule}`: {error}", _part_for(rule))
     return Lack()
+
+
+def _part_for(rule: str) -> str:
+    """Return what would have the kernel know a rule: its own match or target, else tables at all."""
+    part = next((part for word, part in _PARTS.items() if word in rule.split()), ("nft_compat", "NFT_COMPAT"))
+    return module_or_kernel(*part)
 
 
 @cache

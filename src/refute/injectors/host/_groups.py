@@ -96,9 +96,11 @@ def hierarchy(controller: str, proc: Path = PROC) -> Hierarchy:
     """
     found = next((one for one in _mounted(controller, proc)), None)
     if found is None:
-        raise NoGroupError(f"this host has no control groups{f' for `{controller}`' if controller else ' of version 2'}")
+        what = f"this host has no control groups{f' for `{controller}`' if controller else ' of version 2'}"
+        raise NoGroupError(what, "mount -t cgroup2 cgroup2 /sys/fs/cgroup")
     if not os.access(found.root, os.W_OK):
-        raise NoGroupError(f"it may not make a control group in {found.root}", "sudo refute doctor")
+        next_ = "sudo refute doctor" if os.geteuid() else f"mount -o remount,rw {found.root}, or start the container with --privileged"
+        raise NoGroupError(f"it may not make a control group in {found.root}", next_)
     if found.version == 2 and controller and controller not in _words(found.root / "cgroup.subtree_control"):
         raise NoGroupError(f"control groups of version 2 do not hand down `{controller}`", found.handing_down())
     return found

@@ -16,6 +16,7 @@ SYS_ADMIN = 21
 _NAMES = {NET_ADMIN: "CAP_NET_ADMIN", SYS_ADMIN: "CAP_SYS_ADMIN"}
 _PACKAGES = {"ip6tables": "iptables", "nsenter": "util-linux", "unshare": "util-linux", "tc": "iproute2", "ip": "iproute2"}
 _PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+_MODULES = Path("/lib/modules")
 _LIMIT_S = 5.0
 
 
@@ -42,7 +43,28 @@ def lacks(tools: Sequence[str], *capabilities: int) -> Lack:
         return Lack("; ".join(f"the command {tool} is not installed" for tool in missing), f"apt-get install -y {' '.join(packages)}")
     held = _effective()
     rights = [_NAMES[number] for number in capabilities if not held >> number & 1]
-    return Lack(f"it needs the right {' and '.join(rights)}", "sudo refute doctor") if rights else Lack()
+    return Lack(f"it needs the right {' and '.join(rights)}", _granting(rights)) if rights else Lack()
+
+
+def _granting(rights: Sequence[str]) -> str:
+    """Return the command that gives rights: to root of a container, whoever starts that must."""
+    if os.geteuid():
+        return "sudo refute doctor"
+    return f"start the container with them: docker run {' '.join('--cap-add=' + name.removeprefix('CAP_') for name in rights)}"
+
+
+def module_or_kernel(module: str, option: str) -> str:
+    """Return what gives a kernel a part that it lacks: loading a module, or another kernel where this one has no such module.
+
+    Args:
+        module: name of the module.
+        option: of the kernel's configuration, without `CONFIG_`.
+    """
+    try:
+        there = f"/{module}.ko" in (_MODULES / os.uname().release / "modules.dep").read_text("utf-8", "replace")
+    except OSError:
+        there = False
+    return f"modprobe {module}" if there else f"boot a kernel with CONFIG_{option}, then: refute doctor"
 
 
 def run(command: Sequence[str], text: str = "", *, within: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> str:

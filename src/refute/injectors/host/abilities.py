@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from refute.injectors.host._whole import HostInjector, Lack
 from refute.injectors.registry import on_the_host
@@ -25,6 +26,11 @@ class Ability:
     faults: tuple[str, ...]
     means: str
     lack: Lack
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Ability:
+        """Return the ability that `dataclasses.asdict` wrote."""
+        return cls(data["mechanism"], tuple(data["faults"]), data["means"], Lack(**data["lack"]))
 
 
 def abilities() -> list[Ability]:

@@ -8,7 +8,7 @@ from functools import cache
 from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.lease import Lease
 from refute.injectors.host._port import delayed, unreachable
-from refute.injectors.host._tools import NET_ADMIN, SYS_ADMIN, ToolError, lacks, run
+from refute.injectors.host._tools import NET_ADMIN, SYS_ADMIN, ToolError, lacks, module_or_kernel, run
 from refute.injectors.host._watch import Watch
 from refute.injectors.host._whole import Lack, arming_of, magnitude_of, misfit, permitted, refused
 
@@ -103,7 +103,7 @@ def _incapable() -> Lack:
     try:
         run(["tc", *f"qdisc add dev {_DEVICE} root netem delay 1ms".split()], within=["unshare", "--net"])
     except ToolError as error:
-        return Lack(f"the kernel has no network emulator ({error})", "modprobe sch_netem")
+        return Lack(f"the kernel has no network emulator ({error})", module_or_kernel("sch_netem", "NET_SCH_NETEM"))
     return Lack()
 
 

@@ -84,7 +84,7 @@ class Armed:
         landing = replace(self.aim.switch.landing(), cut=self.lease.cut_short())
         with self._lock:
             reasons = [f"{count} {why}" for why, count in sorted(self._missed.items())]
-        if not (reasons or landing.eligible or landing.control_eligible or landing.unattributed):
+        if not (reasons or landing.reason or landing.eligible or landing.control_eligible or landing.unattributed):
             reasons = ["no matching request came through the proxy"]
         return landing + Landing(reason="; ".join(reasons))
 

@@ -114,9 +114,7 @@ class _Finder(MetaPathFinder):
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname not in self._modules:
             return None
-        for finder in sys.meta_path:
-            if isinstance(finder, _Finder):
-                continue
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:  # among them those of other hooks
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:

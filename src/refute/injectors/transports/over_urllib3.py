@@ -30,7 +30,7 @@ from refute.wire.codec import Codec, recognise_head
 from refute.wire.exchange import Failure, Headers, Reply, Request
 from refute.wire.request import RETRY_COUNT, attempt_number
 
-_NEEDED = {"conn", "method", "url", "body", "headers", "timeout", "response_conn", "preload_content", "decode_content"}
+NEEDED = {"conn", "method", "url", "body", "headers", "timeout", "response_conn", "preload_content", "decode_content"}
 
 
 def sites(board: Board) -> list[Site]:
@@ -41,7 +41,7 @@ def sites(board: Board) -> list[Site]:
 def _wrapper(board: Board, _module: ModuleType, original: Any) -> Any:
     """Return what stands in for the method that makes one attempt; None before urllib3 2, which has another one."""
     parameters = inspect.signature(original).parameters
-    if not parameters.keys() >= _NEEDED:
+    if not parameters.keys() >= NEEDED:
         return None
     adapter, names = Urllib3Adapter(), tuple(parameters)[4:]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from refute.core.errors import Problem
 from refute.intent.checks.audience import check_audience
 from refute.intent.checks.criteria import check_criteria
+from refute.intent.checks.deviation import check_deviation, check_order
 from refute.intent.checks.faults import check_faults
 from refute.intent.checks.files import check_files
 from refute.intent.checks.journeys import check_journeys
@@ -22,6 +23,8 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     check_audience,
     check_files,
     check_training,
+    check_deviation,
+    check_order,
 )
 
 

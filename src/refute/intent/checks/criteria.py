@@ -17,6 +17,7 @@ _ABSOLUTE: dict[IndicatorKind, tuple[ValueKind, ...]] = {
     "score": ("number", "share"),
     "cost": ("number", "money"),
     "metric": ("number", "share", "seconds"),
+    "deviation": ("number", "share"),
 }
 _RELATIVE: dict[IndicatorKind, tuple[ValueKind, ...]] = {
     "ratio": ("points",),
@@ -24,6 +25,7 @@ _RELATIVE: dict[IndicatorKind, tuple[ValueKind, ...]] = {
     "score": ("points", "number"),
     "cost": ("number", "money"),
     "metric": ("points", "number", "seconds"),
+    "deviation": ("points", "number"),
 }
 _WRITTEN: dict[ValueKind, str] = {
     "share": "a percentage: 95%",
@@ -32,6 +34,7 @@ _WRITTEN: dict[ValueKind, str] = {
     "number": "a plain number: 0.8",
     "points": "points: 5 points",
 }
+_BETTER_LOW: frozenset[IndicatorKind] = frozenset({"latency", "cost", "deviation"})
 _STATED = {"<": "<=", ">": ">=", "worse by >": "worse by <="}
 _STOPPED = {stated: stopped for stopped, stated in _STATED.items()}
 
@@ -75,15 +78,15 @@ def _fit(subject: Subject, steps: Steps, criterion: Criterion, indicator: Indica
             what = f"`{name}` has no bound that its mean could prove: one slow unit moves it at will"
             repaired = text.replace(" mean", "", 1).replace(name, f"{name} p95", 1)
             yield subject.problem("CRITERION-STATISTIC", what, steps, text, allowed="a quantile: p50, p95, p99", suggestion=repaired)
-        if criterion.relation in {">=", "<"}:
-            what = f"`{name}` is better when it is low, but the criterion asks for more of it"
-            yield subject.problem("CRITERION-RELATION", what, steps, text, allowed="<=, worse by <=; in a stop condition > or worse by >")
     elif indicator.kind == "metric":
         yield from _metric(subject, steps, criterion, indicator)
     elif criterion.quantile is not None:
         what = f"`{name}` is a {indicator.kind}: its units have no quantile worth a bound"
         repaired = text.replace(f" {criterion.statistic}", "", 1) if criterion.kind in kinds else ""
         yield subject.problem("CRITERION-STATISTIC", what, steps, text, allowed="no quantile", suggestion=repaired)
+    if indicator.kind in _BETTER_LOW and criterion.relation in {">=", "<"}:
+        what = f"`{name}` is better when it is low, but the criterion asks for more of it"
+        yield subject.problem("CRITERION-RELATION", what, steps, text, allowed="<=, worse by <=; in a stop condition > or worse by >")
 
 
 def _metric(subject: Subject, steps: Steps, criterion: Criterion, indicator: Indicator) -> Iterator[Problem]:
@@ -104,7 +107,7 @@ def _bounds(subject: Subject, steps: Steps, criterion: Criterion, indicator: Ind
     value, relation, text = criterion.value, criterion.relation, criterion.text
     if indicator.kind == "metric":
         return
-    top = 1.0 if indicator.kind in {"ratio", "score"} else float("inf")
+    top = 1.0 if indicator.kind in {"ratio", "score", "deviation"} else float("inf")
     if value < 0 or value > top:
         limit = "0 to 1" if top == 1.0 else "0 or more"
         yield subject.problem("CRITERION-RANGE", f"`{indicator.name}` never gets there", steps, text, allowed=f"a value of {limit}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from refute.core.errors import Problem
+from refute.core.intent import off_limits
 from refute.core.system import Component
 from refute.faults.spec import Fault, Seam, seams
 from refute.intent.checks.combination import check_combination
@@ -40,7 +41,7 @@ def check_faults(subject: Subject) -> Iterator[Problem]:
         if fault is not None:
             yield from _magnitude(subject, (*here, "magnitude"), fault, when.magnitude)
         if target is not None:
-            yield from _limits(subject, here, target)
+            yield from _limits(subject, here, target, whole=fault is not None and bool(fault.acts_on))
             yield from _path(subject, here, belief, target)
         if fault is not None and target is not None:
             yield from _kind(subject, here, fault, target)
@@ -90,9 +91,10 @@ def _magnitude(subject: Subject, here: Steps, fault: Fault, written: Any) -> Ite
         yield subject.problem("MAGNITUDE-RANGE", f"the magnitude of `{fault.name}` is out of range", here, seen, allowed=allowed)
 
 
-def _limits(subject: Subject, here: Steps, target: Component) -> Iterator[Problem]:
-    if target.name in subject.intent.blast_radius.never:
-        what = f"`{target.name}` is off limits: `blast_radius.never` names it"
+def _limits(subject: Subject, here: Steps, target: Component, *, whole: bool) -> Iterator[Problem]:
+    if name := off_limits(subject.intent).entered_by(target, whole=whole):
+        where = "" if name == target.name else f", and `{target.name}` is where it is"
+        what = f"`{name}` is off limits: `blast_radius.never` names it{where}"
         yield subject.problem("TARGET-OFF-LIMITS", what, (*here, "target"), target.name, allowed="a component that is not named there")
 
 

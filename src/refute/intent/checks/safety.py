@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from refute.core.errors import Problem, RefuteError
 from refute.core.hosts import may_load, widened
-from refute.core.intent import BlastRadius, Intent
+from refute.core.intent import BlastRadius, Intent, off_limits
 from refute.core.system import Hazard
 from refute.core.units import show_seconds, show_share
 from refute.faults.spec import Fault
@@ -44,7 +45,8 @@ def refused_in(intent: Intent, environment: str, faults: Mapping[str, Fault]) ->
     about = intent.environments.get(environment)
     where = f"`{environment}`" if environment else "live traffic"
     allow = _allowed(intent, environment) if about is None else about.allow
-    never = intent.blast_radius.never if about is None or about.blast_radius is None else about.blast_radius.never
+    radius = intent.blast_radius if about is None or about.blast_radius is None else about.blast_radius
+    zone, components = off_limits(replace(intent, blast_radius=radius)), intent.system.components
     refused: dict[str, Problem] = {}
     for belief in intent.beliefs.values():
         for part in belief.when.parts:
@@ -52,7 +54,7 @@ def refused_in(intent: Intent, environment: str, faults: Mapping[str, Fault]) ->
             if hazard not in allow:
                 what = f"`{part.fault}` is a hazard that {where} does not allow"
                 refused.setdefault(belief.id, Problem("HAZARD-NOT-ALLOWED", what, belief.where, hazard, listed(sorted(allow))))
-            elif part.target in never:
+            elif zone.entered_by(components[part.target], whole=bool(faults[part.fault].acts_on)):
                 what = f"`{part.target}` is off limits in {where}"
                 refused.setdefault(belief.id, Problem("TARGET-OFF-LIMITS", what, belief.where, part.target))
     return refused
