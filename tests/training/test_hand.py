@@ -7,6 +7,7 @@ import math
 import threading
 import time
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -312,6 +313,28 @@ def test_a_save_goes_wrong_and_the_next_does_not(fault, size, run_folder, tmp_pa
     hand.rollback(handle)
     assert hand.verify(handle)
     assert torch.save.__module__ == "torch.serialization"
+
+
+def test_a_model_without_gradients_is_not_struck_and_it_is_said_why(run_folder):
+    parameter = nn.Parameter(torch.ones(4))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    hand, handle = armed("numerics.nan_gradient", turn=1)
+    assert "no steps that torch knows of" in hand.landed(handle).reason
+    for _ in range(3):
+        optimizer.step()
+    assert "3 steps had nothing that it could strike: no gradients" in hand.landed(handle).reason
+    hand.rollback(handle)
+    assert hand.landed(handle).injected == 0
+    assert not (run_folder / LANDED_FILE).exists()
+
+
+def test_checkpoints_of_an_unknown_form_are_not_struck_and_it_is_said_why(run_folder, tmp_path):
+    hand, handle = armed("checkpoint.truncated", turn=1)
+    np.savez(tmp_path / "last.npz", weights=np.ones(4))
+    train(2)
+    hand.rollback(handle)
+    assert "not written by `torch.save` are out of reach" in hand.landed(handle).reason
+    assert np.load(tmp_path / "last.npz")["weights"].tolist() == [1.0] * 4
 
 
 def test_what_is_off_limits_is_kept_out_of(run_folder):

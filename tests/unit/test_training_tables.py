@@ -165,6 +165,15 @@ def test_a_block_of_rows_is_garbage_in_every_column(form):
     assert np.array_equal(labels, Y)
 
 
+@pytest.mark.parametrize(("name", "left"), [("data.label_noise", 60), ("data.duplicate", 61), ("data.shard_lost", 59)])
+def test_a_share_of_less_than_a_row_is_a_row_and_all_rows_are_the_most(name, left):
+    _, labels = struck(name, (X, Y), 0.1)
+    assert len(labels) == left
+    assert name != "data.label_noise" or np.sum(labels != Y) == 1
+    _, labels = struck(name, (X, Y), 100.0)
+    assert len(labels) == {"data.label_noise": 60, "data.duplicate": 120, "data.shard_lost": 1}[name]
+
+
 def test_same_seed_same_rows_and_another_seed_others():
     once, again, other = (struck("data.label_noise", (X, Y), 20.0, seed)[1].tolist() for seed in (1, 1, 2))
     assert once == again != other

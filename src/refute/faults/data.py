@@ -22,7 +22,8 @@ Change = Callable[[Any, float, random.Random], Any]
 
 
 def _rows_of(count: int, percent: float, rng: random.Random) -> list[int]:
-    return sorted(rng.sample(range(count), min(count, round(count * percent / 100))))
+    """Draw rows: at least one, for a share that is less than a row would be no fault."""
+    return sorted(rng.sample(range(count), min(count, max(1, round(count * percent / 100)))))
 
 
 def _struck(effect: str, scale: Magnitude, change: Change) -> PythonStriker:
@@ -87,7 +88,7 @@ def _repeated(count: int, percent: float, rng: random.Random) -> list[int]:
 
 
 def _without_shard(count: int, percent: float, rng: random.Random) -> list[int]:
-    lost = min(count - 1, round(count * percent / 100))
+    lost = min(count - 1, max(1, round(count * percent / 100)))
     start = rng.randrange(count - lost + 1)
     return [*range(start), *range(start + lost, count)]
 

@@ -75,14 +75,19 @@ class Armed:
 
     def landing(self) -> Landing:
         """Return the strike, if there was one."""
-        reason = "" if self._landed else f"it was due at number {self._at} of the {self.counted}, and this process made {self._reached()}"
-        return Landing(int(self._landed), int(self._landed), reason=reason)
+        return Landing(int(self._landed), int(self._landed), reason="" if self._landed else self._missed())
 
     # What a subclass says
 
     def _drawn(self) -> int:
         """Return when it is due where nobody has said."""
         return self._rng.randint(_FIRST, _LAST)
+
+    def _missed(self) -> str:
+        """Say why it has not struck."""
+        if not self._reached():
+            return f"this process made no {self.counted} that torch knows of"
+        return f"it was due at number {self._at} of the {self.counted}, and this process made {self._reached()}"
 
     def _reached(self) -> int:
         """Return how many of what is counted this process has made."""

@@ -63,6 +63,10 @@ class ArmedSave(Armed):
     def _reached(self) -> int:
         return self._saves
 
+    def _missed(self) -> str:
+        why = super()._missed()
+        return why if self._saves else f"{why}: checkpoints that are not written by `torch.save` are out of reach"
+
     def _places(self) -> Mapping[str, Callable[[], None]]:
         return {OPTIMIZER: self._hook_steps, _SAVING: self._wrap}
 

@@ -13,6 +13,7 @@ from refute.injectors.training.armed import OPTIMIZER, Armed
 from refute.injectors.training.numerics import ON_GRADIENTS, STRIKES, gradients
 
 _RATE = "schedule.lr_spike"
+_LACKING = "no gradients, no state of an optimiser, or none that overflows"
 
 
 class ArmedStep(Armed):
@@ -46,6 +47,10 @@ class ArmedStep(Armed):
             self._done(f"learning rate times {self._magnitude:g}")
         else:
             self._done(STRIKES[self._fault](optimizer, self._magnitude, self._rng))
+
+    def _missed(self) -> str:
+        due = self._steps >= self._at and not self._over
+        return f"{self._steps} steps had nothing that it could strike: {_LACKING}" if due else super()._missed()
 
     def _able(self, optimizer: Any) -> bool:
         """Say whether there is something to strike, before the one strike of a run is claimed."""
