@@ -17,7 +17,7 @@ from refute.injectors.switch import Switch
 from refute.wire import framing
 from refute.wire.codec import Codec, recognise
 from refute.wire.events import StreamEvent
-from refute.wire.exchange import FRAMING, Failure, Headers, Pause, Reply, Request, Step, StreamRewriter, Strike, without
+from refute.wire.exchange import FRAMING, Call, Failure, Headers, Pause, Reply, Request, Step, StreamRewriter, Strike, without
 
 
 class View(Protocol):
@@ -94,11 +94,18 @@ class Aim:
         fault: what it does.
         magnitude: how hard.
         switch: decides and counts.
+        stand_in: see `Call.stand_in`.
     """
 
     fault: Fault
     magnitude: float | None
     switch: Switch
+    stand_in: str = ""
+
+    def call(self, view: View) -> Call:
+        """Return what a request means."""
+        call = recognise(view.request())[1]
+        return replace(call, stand_in=self.stand_in) if self.stand_in else call
 
 
 def script(aim: Aim, view: View) -> Script | Attempt | None:
@@ -113,7 +120,7 @@ def script(aim: Aim, view: View) -> Script | Attempt | None:
         fault may touch it.
     """
     fault = aim.fault
-    if fault.matches_exchange is not None and not fault.matches_exchange(recognise(view.request())[1]):
+    if fault.matches_exchange is not None and not fault.matches_exchange(aim.call(view)):
         aim.switch.could_not("that ask for something else than it strikes")
         return None
     unit = aim.switch.unit_of_call()
@@ -275,7 +282,7 @@ def _unfit(awaits: Awaits, head: Head) -> str:
 def _strike(aim: Aim, view: View, hit: Hit) -> Strike | None:
     if aim.fault.strike_exchange is None:
         return None
-    return aim.fault.strike_exchange(recognise(view.request())[1], aim.magnitude, hit.rng)
+    return aim.fault.strike_exchange(aim.call(view), aim.magnitude, hit.rng)
 
 
 def is_stream(head: Head) -> bool:

@@ -39,7 +39,7 @@ class Armed:
         self.target = Target(arming.component)
         self.lease = Sublease(lease)
         fault, switch = catalogue()[arming.fault], Switch(arming, self.lease, reading=READING)
-        self.aim = Aim(fault, arming.magnitude, switch)
+        self.aim = Aim(fault, arming.magnitude, switch, arming.component.stand_in)
         by_draw_alone = arming.draw == "call" and not arming.turn and fault.awaits is None and fault.matches_exchange is None
         self._glance = switch.missed if by_draw_alone else _cannot_tell
         self.missed: Callable[[Any], UnitContext | None] = self._after_reading if switch.curious else self._glance
