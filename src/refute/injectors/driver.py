@@ -134,7 +134,9 @@ def script(aim: Aim, view: View) -> Script | Attempt | None:
     attempt = aim.switch.attempt(unit, view.identity(), view.attempt)
     if attempt is None:
         return None
-    return attempt if attempt.hit is None else _hit(aim, view, attempt, attempt.hit)
+    if attempt.hit is not None:
+        return _hit(aim, view, attempt, attempt.hit)
+    return _named(aim, view, attempt) if aim.switch.curious else attempt
 
 
 def _missed(attempt: Attempt, ask: Do | Send = ASK) -> Script:
@@ -146,6 +148,33 @@ def _missed(attempt: Attempt, ask: Do | Send = ASK) -> Script:
         raise
     attempt.ended(failed=head.status >= 400)
     return None
+
+
+def _named(aim: Aim, view: View, attempt: Attempt) -> Script:
+    """Do what `_missed` does, and note the model that the reply names."""
+    aim.switch.will_read()
+    try:
+        head: Head = yield ASK
+    except BaseException:
+        attempt.ended(failed=True)
+        raise
+    attempt.ended(failed=head.status >= 400)
+    if not 200 <= head.status < 300:
+        return None
+    codec, switch = view.codec(), aim.switch
+    if not is_stream(head):
+        reply: Reply = yield READ
+        switch.answered(codec.model(reply))
+        return None
+
+    def named(event: StreamEvent) -> bool:
+        if event.model:
+            switch.answered(event.model)
+        return bool(event.model)
+
+    pump = Pump(switch)
+    pump.watch(codec, named, lambda: None)
+    return pump
 
 
 def _hit(aim: Aim, view: View, attempt: Attempt, hit: Hit) -> Script:
