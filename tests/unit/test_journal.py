@@ -223,7 +223,6 @@ def test_the_state_directory_follows_xdg(monkeypatch, tmp_path):
     "content",
     [
         b"\n",
-        b"\0" * 400,
         bytes(range(256)) * 8,
         b'{"state": "applied"}\n',
         b'{"state": "applied", "handle": {}, "process": {}, "holders": [], "experiment": "e", "wall": 1}\n',
@@ -254,3 +253,21 @@ def test_what_is_no_file_is_left_alone(journal):
     (journal.directory / "folder.jsonl").mkdir()
     journal.prune()
     assert (journal.damaged(), len(journal.live())) == ([], 1)
+
+
+def test_nobody_else_may_write_to_the_state_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    place = tmp_path / "refute" / "journal"
+    place.mkdir(parents=True)
+    for loose in (place, place.parent):
+        loose.chmod(0o777)
+    Journal().live()
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (place, place.parent)] == [0o700, 0o700]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_what_somebody_else_has_written_is_not_believed(tmp_path):
+    place = tmp_path / "journal"
+    place.mkdir()
+    os.chown(place, 65534, 65534)
+    assert code_of(Journal(place).live) == code_of(Journal(place).advance, handle(), "intended") == "JOURNAL-PERMISSION"

@@ -22,7 +22,7 @@ from refute.core.arming import Handle
 from refute.core.clock import lease_now_s
 from refute.core.errors import RefuteError, refuse
 from refute.core.process import ProcessIdentity, this_process
-from refute.safety.state import explained, make_directory, state_directory, sync_directory, write_durably
+from refute.safety.state import explained, keep_to_ourselves, make_directory, state_directory, sync_directory, write_durably
 
 State = Literal["intended", "applied", "rolled_back", "verified"]
 STATES: tuple[State, ...] = get_args(State)
@@ -98,6 +98,7 @@ class Journal:
                 `JOURNAL-IO`): with `intended`, nothing may be applied then; a rollback goes on regardless.
         """
         path = self._path(handle.id)
+        keep_to_ourselves(self.directory)
         make_directory(self._done)
         with explained(path), _locked(path, create=state == "intended") as descriptor:
             lines, end = _read(descriptor)
@@ -163,6 +164,7 @@ class Journal:
         return self.directory / f"{name}.jsonl"
 
     def _files(self) -> list[Path]:
+        keep_to_ourselves(self.directory)
         with explained(self.directory):
             if not self.directory.is_dir():
                 return []
@@ -228,16 +230,12 @@ def _lines_of(path: Path) -> list[dict[str, Any]]:
 
 
 def _was_written(path: Path) -> bool:
-    """Say whether a whole line was ever written; one that was torn by a crash means that nothing was applied yet.
-
-    Some file systems leave zeros where a crash took what was written.
-    """
+    """Say whether a whole line was ever written; one that was torn by a crash means that nothing was applied yet."""
     with explained(path):
         try:
-            data = path.read_bytes()
+            return b"\n" in path.read_bytes()
         except FileNotFoundError:
             return False
-    return b"\n" in data or (bool(data) and not data.strip(b"\0"))
 
 
 def _entry(path: Path) -> Entry | None:
