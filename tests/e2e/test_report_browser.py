@@ -7,6 +7,7 @@ import shutil
 import pytest
 from story import Story
 
+from refute.core.events import Event
 from refute.insight.report import write_report
 
 pytestmark = pytest.mark.browser
@@ -144,6 +145,31 @@ def test_hostile_claims_are_inert_text(visit, tmp_path):
 def test_an_unproven_rollback_is_an_alarm(visit, tmp_path):
     page = visit(write_report(Story(scale=0.2, rollback_ok=False).events(1), tmp_path / "report.html"))
     assert "refute recover" in page.locator("[role=alert]").inner_text()
+
+
+def trained(experiment):
+    """Return the story of one experiment with training runs in it: with the fault the loss ends at step 6."""
+    for seed in (1, 2, 3):
+        for arm in ("control", "treatment"):
+            struck = arm == "treatment"
+            steps = [[0.1 * at, step, None if struck and step > 6 else 2.0 / step] for at, step in enumerate([*range(1, 9), *range(4, 13)])]
+            yield Event("training", {
+                "experiment": experiment, "phase": "inject", "seed": seed, "arm": arm, "seconds": 2.0, "error": "", "metrics": {},
+                "steps": steps, "hits": [{"at_s": 0.5, "step": 6, "effect": "<b>one NaN</b>"}] if struck else [], "failures": [0.8],
+                "told_s": [0.8], "setbacks": [{"lost": 5, "from_s": 0.7, "to_s": 1.3}],
+            })  # fmt: skip
+
+
+def test_training_runs_have_their_losses_overlaid_and_their_recovery_in_time(visit, tmp_path):
+    *events, last = Story(scale=0.2).events(1)
+    experiment = next(event.data["experiment"] for event in events if event.kind == "experiment")
+    page = visit(write_report([*events, *trained(experiment), last], tmp_path / "report.html"))
+    loss, recovery = (page.locator("figure.wide", has=page.locator("strong", has_text=name)) for name in ("Loss", "Recovery"))
+    assert loss.locator("path.line.faint").count() == 6
+    assert loss.locator("text.cross.treatment").count() == 3
+    assert recovery.locator(".plot rect.bar.refuted").count() == 3
+    assert "<b>one NaN</b> at step 6" in recovery.locator("table").text_content()
+    assert page.complaints == []
 
 
 def test_it_can_be_printed(visit, report):

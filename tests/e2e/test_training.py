@@ -102,3 +102,46 @@ def test_nothing_of_a_run_outlives_a_killed_runner(trainer):
     while running(trainer.folder) and time.monotonic() < until_s:
         time.sleep(0.1)
     assert not running(trainer.folder)
+
+
+def test_a_training_that_throws_dice_is_measured_and_told(trainer):
+    (trainer.folder / "dices").touch()
+    trainer.edit("worse by <= 5 points", "worse by <= 0.1 points")
+    code, lines, _ = trainer.refute("run", "--json", "--belief", "few-wrong-labels", timeout_s=60)
+    (check,) = of(lines, "phase", phase="check", state="ended")
+    assert check["same_seed"]["accuracy"] > 0.001
+    (problem,) = of(lines, "problem", code="TRAINING-NOISE")
+    assert "accuracy" in problem["seen"]
+    assert code in {1, 3}, "the verdict stays valid: it counts pairs, which now disagree"
+
+
+@pytest.mark.parametrize("verb", ["abort", "SIGINT"])
+def test_a_training_that_ignores_signals_ends_with_its_run(trainer, verb):
+    (trainer.folder / "hangs").touch()
+    process = trainer.start("run", "--json", "--belief", "few-wrong-labels")
+    until_s = time.monotonic() + 40
+    while len(running(trainer.folder)) < 4 and time.monotonic() < until_s:
+        time.sleep(0.1)
+    if verb == "abort":
+        trainer.refute("abort", timeout_s=30)
+    else:
+        process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) in {3, 130}
+    assert not running(trainer.folder)
+
+
+@pytest.mark.parametrize(("old", "new", "code"), [
+    ("timeout: 20 s", "timeout: 20 s\nblast_radius: {ramp: [1%, 50%]}", "TRAINING-LOAD"),
+    ("timeout: 20 s", "timeout: 20 s\nblast_radius: {cohort_by: user}", "TRAINING-LOAD"),
+    ("timeout: 20 s", "timeout: 20 s\nstop_when: [accuracy < 0.5]", "TRAINING-STOP"),
+    ("timeout: 20 s", "timeout: 20 s\nenvironments: {staging: {stop_when: [accuracy < 0.5]}}", "TRAINING-STOP"),
+    ("magnitude: 3%", "magnitude: 300%", "MAGNITUDE"),
+    ("{fault: data.label_noise, target: data, magnitude: 3%}",
+     "[{fault: data.label_noise, target: data}, {fault: data.missing, target: data}]", "TRAINING-FAULT"),
+])  # fmt: skip
+def test_what_trainings_do_not_have_is_refused_before_anything_runs(trainer, old, new, code):
+    trainer.edit(old, new)
+    exit_code, _, err = trainer.refute("check", timeout_s=60)
+    assert exit_code == 2
+    assert code in err
+    assert not (trainer.folder / "trained.txt").exists()

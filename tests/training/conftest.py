@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-HERE = Path(__file__).parent
+import refute.demo
+
+EXAMPLES = Path(refute.demo.__file__).parent / "training"
 
 
 @dataclass
@@ -35,9 +37,17 @@ class Trainer:
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")], done.stderr
 
 
+@pytest.fixture(scope="session")
+def controls(tmp_path_factory) -> Path:
+    """Where control runs are kept by what they depend on: no test trains one that another has trained."""
+    return tmp_path_factory.mktemp("controls")
+
+
 @pytest.fixture
-def trainer(tmp_path, request) -> Trainer:
+def trainer(tmp_path, request, controls) -> Trainer:
     folder = tmp_path / "app"
-    shutil.copytree(HERE / request.param, folder)
+    shutil.copytree(EXAMPLES / request.param, folder)
+    (folder / ".refute").mkdir()
+    (folder / ".refute" / "controls").symlink_to(controls)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return Trainer(folder, {**os.environ, "PATH": path, "XDG_STATE_HOME": str(tmp_path / "state")})

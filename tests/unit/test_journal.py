@@ -179,6 +179,32 @@ def test_finished_and_empty_files_are_pruned(journal, monkeypatch):
     assert len(list(done.glob("*.jsonl"))) == 2
 
 
+@pytest.mark.parametrize("tidies", ["advance", "prune"])
+def test_a_file_that_another_process_puts_away_first_is_put_away(journal, monkeypatch, tidies):
+    for state in STATES[:-1] if tidies == "advance" else STATES:
+        journal.advance(handle(), state)
+    path, done = journal.directory / "h1.jsonl", journal.directory / "done"
+    if tidies == "prune":
+        (done / path.name).rename(path)
+
+    def quicker(directory):
+        if path.exists() and b"verified" in path.read_bytes():
+            path.rename(directory / path.name)
+
+    monkeypatch.setattr(journal_module, "make_directory", quicker)
+    journal.advance(handle(), "verified") if tidies == "advance" else journal.prune()
+    assert [one.name for one in done.iterdir()] == [path.name]
+    assert journal.state("h1") == "verified"
+
+
+def test_a_file_that_vanishes_while_the_journal_is_tidied_up_is_no_matter(journal, monkeypatch):
+    journal.advance(handle(), "intended")
+    gone = [journal.directory / "h2.jsonl", *journal._files()]
+    monkeypatch.setattr(journal, "_files", lambda: gone)
+    journal.prune()
+    assert [entry.handle.id for entry in journal.live()] == ["h1"]
+
+
 def test_an_unreadable_place_says_so(tmp_path):
     (tmp_path / "file").write_text("x")
     assert code_of(Journal(tmp_path / "file" / "journal").advance, handle(), "intended") == "JOURNAL-IO"

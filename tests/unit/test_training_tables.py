@@ -139,6 +139,41 @@ def test_one_column_that_varies_is_changed(name, magnitude):
     assert not np.array_equal(features[:, 1], X[:, 1])
 
 
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "pairs"])
+def test_one_column_tells_the_label_of_a_share_of_the_rows(form):
+    features, labels = parts(form, struck("data.leak", FORMS[form], 50.0))
+    told = (np.array(features, dtype=float) != X).sum(axis=0)
+    assert sorted(told.tolist())[:2] == [0, 0], "one column"
+    assert 25 <= told.max() <= 30
+    assert np.array_equal(labels, Y)
+    (column,) = np.flatnonzero(told)
+    changed = np.array(features, dtype=float)[:, column] != X[:, column]
+    assert np.array_equal(np.array(features, dtype=float)[changed, column], Y[changed])
+
+
+def test_classes_that_are_words_are_told_by_their_place():
+    features, _ = struck("data.leak", (X, np.array(["a", "b", "c"] * 20)), 100.0)
+    assert any(np.array_equal(features[:, column], Y) for column in range(3))
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "pairs"])
+def test_a_block_of_rows_is_garbage_in_every_column(form):
+    features, labels = parts(form, struck("data.bad_batch", FORMS[form], 10.0))
+    bad = np.flatnonzero((np.array(features, dtype=float) > X.max()).all(axis=1))
+    assert bad.tolist() == list(range(bad[0], bad[0] + 6))
+    assert np.array_equal(np.delete(np.array(features, dtype=float), bad, axis=0), np.delete(X, bad, axis=0))
+    assert np.array_equal(labels, Y)
+
+
+@pytest.mark.parametrize(("name", "left"), [("data.label_noise", 60), ("data.duplicate", 61), ("data.shard_lost", 59)])
+def test_a_share_of_less_than_a_row_is_a_row_and_all_rows_are_the_most(name, left):
+    _, labels = struck(name, (X, Y), 0.1)
+    assert len(labels) == left
+    assert name != "data.label_noise" or np.sum(labels != Y) == 1
+    _, labels = struck(name, (X, Y), 100.0)
+    assert len(labels) == {"data.label_noise": 60, "data.duplicate": 120, "data.shard_lost": 1}[name]
+
+
 def test_same_seed_same_rows_and_another_seed_others():
     once, again, other = (struck("data.label_noise", (X, Y), 20.0, seed)[1].tolist() for seed in (1, 1, 2))
     assert once == again != other

@@ -14,7 +14,7 @@ from refute.experiment.telling import TOLD_ANYWAY
 from refute.ledger import Ledger
 
 DURABLE = {"intent", "campaign", "experiment", "forecast", "landing", "rollback", "verdict", "learned", "summary", "stop", "ramp", "blast"}
-KEPT = DURABLE | {"phase", "outcomes", "evidence_point", "problem", "plan", "next"}
+KEPT = DURABLE | {"phase", "outcomes", "training", "evidence_point", "problem", "plan", "next"}
 
 See = Callable[[Event], None]
 

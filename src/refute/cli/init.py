@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from refute.cli._trainings import NEEDS, put
 from refute.core.errors import refuse
 from refute.intent.draft import draft
 from refute.intent.survey import survey
@@ -15,7 +16,11 @@ from refute.intent.survey import survey
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), default=Path("refute.yaml"))
 @click.option("--traces", multiple=True, metavar="PATTERN", help="OTLP traces of the system, relative to FILE; several are fine.")
-def init(file: Path, traces: Sequence[str]) -> None:
+@click.option(
+    "--training", "example", type=click.Choice(sorted(NEEDS)),
+    help="Put an example of a training beside FILE instead, with its script and real data.",
+)  # fmt: skip
+def init(file: Path, traces: Sequence[str], example: str | None) -> None:
     """Draft an intent file beside your code.
 
     Looks for clients of models, functions that answer, functions that judge answers, and cases, without importing or running anything.
@@ -24,6 +29,9 @@ def init(file: Path, traces: Sequence[str]) -> None:
     folder = file.parent.resolve()
     if not folder.is_dir():
         raise refuse("FILE-MISSING", "the folder does not exist", seen=str(file.parent), allowed="a folder of your project")
+    if example is not None:
+        click.echo(f"{put(example, file)}\nNext: refute check {file}")
+        return
     text = draft(folder.name, survey(folder), traces)
     try:
         with file.open("x", encoding="utf-8") as new:

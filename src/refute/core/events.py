@@ -16,6 +16,7 @@ EventKind = Literal[
     "ramp",  # more units see the fault from now on, or why not
     "progress",  # a few times a second: counts by arm, evidence so far
     "outcomes",  # batches of units
+    "training",  # one training run: its loss by step, what struck it, how it came back
     "evidence_point",  # one look at the evidence, for plots
     "stop",  # a stop condition fired
     "landing",  # proof that the fault arrived

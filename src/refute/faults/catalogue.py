@@ -13,7 +13,7 @@ from refute.faults.spec import Fault
 _FAMILIES: tuple[str, ...] = (
     "llm", "stream", "content", "toolcall", "tool", "mcp", "retriever", "embedder", "store", "agent", "guardrail", "serving",
     "process", "network", "dns", "tls", "disk", "service", "datastore", "queue", "data",
-    "numerics", "schedule", "rank", "checkpoint", "loader",
+    "numerics", "schedule", "rank", "comms", "checkpoint", "config", "loader",
 )  # fmt: skip
 
 

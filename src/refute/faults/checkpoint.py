@@ -47,6 +47,14 @@ FAULTS = (
         belief="A lost save costs no more than the steps between two saves.",
         source="asynchronous saves that never finish; eventually consistent stores",
     ),
+    _fault(
+        name="checkpoint.missing_shard",
+        summary="A file of a checkpoint is gone.",
+        effect="`torch.save` writes as ever; before the next step its file, whatever its name is by then, is removed, and SIGKILL.",
+        landing="the file was there, and written down before it was removed",
+        belief="A checkpoint that lacks a file is noticed on resuming, and the one before is used.",
+        source="shards of ranks that never arrived; clean-up jobs; partial downloads",
+    ),
     Fault(
         name="storage.full",
         summary="The disk is full while a checkpoint is saved.",
@@ -59,5 +67,18 @@ FAULTS = (
         belief="A full disk is noticed, and costs no checkpoint that was there.",
         source="full disks and quotas; in-place saves leave a truncated file at the target path",
         magnitude=_WRITTEN,
+    ),
+    Fault(
+        name="storage.slow",
+        summary="A checkpoint takes long to save.",
+        kinds=TRAINERS,
+        hazard="availability",
+        trains="checkpoint",
+        effect="`torch.save` waits, and then writes as ever.",
+        landing="the save was held so, and written down",
+        undone_by="the lease: the wait ends with it",
+        belief="A slow disk delays a run by no more than the save takes.",
+        source="shared file systems under load; throttled object stores",
+        magnitude=Magnitude(unit="s", low=0.01, high=3600.0, typical=30.0, meaning="for how long", log=True),
     ),
 )

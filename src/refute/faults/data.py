@@ -22,7 +22,8 @@ Change = Callable[[Any, float, random.Random], Any]
 
 
 def _rows_of(count: int, percent: float, rng: random.Random) -> list[int]:
-    return sorted(rng.sample(range(count), min(count, round(count * percent / 100))))
+    """Draw rows: at least one, for a share that is less than a row would be no fault."""
+    return sorted(rng.sample(range(count), min(count, max(1, round(count * percent / 100)))))
 
 
 def _struck(effect: str, scale: Magnitude, change: Change) -> PythonStriker:
@@ -87,7 +88,7 @@ def _repeated(count: int, percent: float, rng: random.Random) -> list[int]:
 
 
 def _without_shard(count: int, percent: float, rng: random.Random) -> list[int]:
-    lost = min(count - 1, round(count * percent / 100))
+    lost = min(count - 1, max(1, round(count * percent / 100)))
     start = rng.randrange(count - lost + 1)
     return [*range(start), *range(start + lost, count)]
 
@@ -124,6 +125,32 @@ def _outliers(table: Table, percent: float, rng: random.Random) -> Any:
 
         features = with_column(features, place, far)
     return table.rebuilt(features, table.labels)
+
+
+def _bad_batch(table: Table, percent: float, rng: random.Random) -> Any:
+    size = max(1, min(table.rows, round(table.rows * percent / 100)))
+    start, features = rng.randrange(table.rows - size + 1), table.features
+    for place in range(width(features)):
+
+        def far(values: list[Any]) -> list[Any]:
+            top = 10.0 * max(1.0, *(abs(value) for value in values))
+            return [top if start <= row < start + size else value for row, value in enumerate(values)]
+
+        features = with_column(features, place, far)
+    return table.rebuilt(features, table.labels)
+
+
+def _leaking(table: Table, percent: float, rng: random.Random) -> Any:
+    """Put the label's number (of classes that are no numbers, their place) into one column of a share of the rows."""
+    labels, rows = listed(table.labels), set(_rows_of(table.rows, percent, rng))
+    places = {label: float(place) for place, label in enumerate(sorted(set(labels)))}
+    told = [float(label) if isinstance(label, int | float) else places[label] for label in labels]
+
+    def telling(values: list[Any]) -> list[Any]:
+        return [told[row] if row in rows else value for row, value in enumerate(values)]
+
+    columns = width(table.features)
+    return table.rebuilt(with_column(table.features, rng.randrange(columns), telling), table.labels) if columns else UNCHANGED
 
 
 def _one_column(change: Callable[[list[Any], float], list[Any]]) -> Change:
@@ -164,6 +191,7 @@ def _stale(values: list[Any], rows: float) -> list[Any]:
 
 _SHARE = Magnitude(unit="%", low=0.1, high=100.0, typical=10.0, meaning="share of the rows", log=True)
 _CELLS = Magnitude(unit="%", low=0.1, high=100.0, typical=5.0, meaning="share of the rows, in each column", log=True)
+_BATCH = Magnitude(unit="%", low=0.01, high=100.0, typical=2.0, meaning="share of the rows", log=True)
 _FACTOR = Magnitude(unit="1", low=0.001, high=1000.0, typical=1000.0, meaning="factor", log=True)
 _DEVIATIONS = Magnitude(unit="1", low=0.1, high=10.0, typical=2.0, meaning="standard deviations of the column")
 _BACK = Magnitude(unit="1", low=1.0, high=100_000.0, typical=100.0, meaning="rows by which the column lags behind", log=True)
@@ -252,5 +280,23 @@ FAULTS = (
         source="feature stores whose refresh has stopped",
         magnitude=_BACK,
         strike_python=_struck("stale feature", _BACK, _one_column(_stale)),
+    ),
+    _fault(
+        name="data.leak",
+        summary="A column tells the label.",
+        effect="In a share of the rows, one column, which is drawn, has the label's number; at serving it does not.",
+        belief="A column that tells the label is noticed before training.",
+        source="columns written after the outcome was known; identifiers sorted by class; duplicates across a split",
+        magnitude=_SHARE,
+        strike_python=_struck("leak", _SHARE, _on_table(_leaking)),
+    ),
+    _fault(
+        name="data.bad_batch",
+        summary="A block of rows is garbage.",
+        effect="A contiguous block of rows, at a place that is drawn, has ten times each column's largest value in every cell.",
+        belief="One bad batch costs some steps, and not the run.",
+        source="corrupt files that still parse; loss spikes of large language models",
+        magnitude=_BATCH,
+        strike_python=_struck("bad batch", _BATCH, _on_table(_bad_batch)),
     ),
 )

@@ -1,10 +1,10 @@
-"""Faults of one process of a training run: the last rank, or the only one."""
+"""Faults of one process of a training run, the last rank or the only one, and of its coming back."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from refute.faults.numerics import TRAINERS
+from refute.faults.numerics import BIT, TRAINERS
 from refute.faults.spec import Fault, Magnitude
 
 _fault = partial(
@@ -51,5 +51,28 @@ FAULTS = (
         belief="Ranks that have diverged are noticed.",
         source="silent data corruption on one rank; buffers that are not synchronised",
         magnitude=Magnitude(unit="1", low=0.001, high=100.0, typical=1.0, meaning="noise, in standard deviations of each tensor", log=True),
+    ),
+    _fault(
+        name="rank.corrupts",
+        summary="A rank computes something wrong at every step.",
+        hazard="wrong_answer",
+        effect="From one step on, before each step, one bit of one gradient entry of the last rank is inverted, after all have agreed.",
+        landing="the hook before the step has changed the number, and written it down",
+        belief="A rank that computes something else than the others is noticed.",
+        source="silent data corruption by one defective accelerator, which lasts until it is taken out",
+        magnitude=BIT,
+    ),
+    Fault(
+        name="resume.skew",
+        summary="A run resumes, and draws other random numbers than before.",
+        kinds=TRAINERS,
+        hazard="wrong_answer",
+        trains="resume",
+        effect="Before one step, the last rank is ended by SIGKILL; before the first step after that, the global generators of Python, "
+        "numpy and torch are seeded otherwise, so that order, dropout and augmentation are not what they would have been.",
+        landing="the process wrote down that it is about to be killed, and the one after it what it did",
+        undone_by="the guard: all processes of the run are ended, and the run is thrown away",
+        belief="A run that was interrupted ends as well as one that was not.",
+        source="random state and data order that checkpoints leave out: recurrent in issue trackers",
     ),
 )

@@ -84,6 +84,9 @@ class Awaits:
         return answer is not None and self.answer is not None and self.answer(answer)
 
 
+Trains = Literal["", "step", "forward", "checkpoint", "rank", "resume", "exchange", "seed", "worker"]
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One typed way to break something: what it is, and what it does to an exchange or a call.
@@ -112,8 +115,8 @@ class Fault:
             belongs to no unit, so that every unit sees it.
         remembers: how many earlier answers to other arguments a call carries, 0 for none.
         acts_on: for faults that strike a component as a whole, what of it: its `process`, its `port` or its `directory`.
-        trains: for faults that strike inside a training run, what of it: a `step` of the optimiser, a saved `checkpoint`, a `rank` or a
-            `worker` that loads data.
+        trains: for faults that strike inside a training run, what of it: a `step` of the optimiser, the `forward` pass before one, a
+            saved `checkpoint`, a `rank`, a rank that `resume`s, an `exchange` between ranks, the `seed`, or a `worker` that loads data.
     """
 
     name: str
@@ -136,7 +139,7 @@ class Fault:
     strike_connection: Callable[[float | None], ConnectionStrike] | None = None
     remembers: int = 0
     acts_on: Literal["", "process", "port", "directory"] = ""
-    trains: Literal["", "step", "checkpoint", "rank", "worker"] = ""
+    trains: Trains = ""
 
     @property
     def whole(self) -> bool:

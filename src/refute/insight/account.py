@@ -10,6 +10,7 @@ from typing import Any
 from refute.core.criterion import CriterionError, parse_criterion
 from refute.core.units import UnitError, money
 from refute.insight import series, words
+from refute.insight.trainings import trainings
 
 Record = dict[str, Any]
 
@@ -45,6 +46,7 @@ def account(events: list[Record], intent: Record) -> Record:
         "latency": _latency(injected),
         "journeys": _journeys(injected, read, intent),
         "blast": _blast(events),
+        "training": trainings(events),
         "effects": _effects(_last(events, "landing"), injected),
         "rerun": f"refute rerun {first['experiment']}",
     }

@@ -14,7 +14,7 @@ from typing import Any
 from refute.core.events import Event, Recorded
 from refute.insight.model import report_model
 
-_SCRIPTS = ("dom.js", "chart.js", "plots.js", "page.js")
+_SCRIPTS = ("dom.js", "chart.js", "plots.js", "trainings.js", "page.js")
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -132,7 +133,8 @@ class Journal:
 
     def damaged(self) -> list[Path]:
         """Return files that make no sense though a step was written whole; only a person can tell what they were."""
-        return [path for path in self._files() if _entry(path) is None and _was_written(path)]
+        unclear = [path for path in self._files() if _entry(path) is None and _was_written(path)]
+        return [path for path in unclear if _entry(path) is None and _was_written(path)]  # else it was just being written, or put away
 
     def prune(self) -> None:
         """Put finished files away, and drop those that hold nothing and the oldest finished ones."""
@@ -140,9 +142,9 @@ class Journal:
             entry = _entry(path)
             if entry is not None and entry.state == "verified":
                 self._archive(path)
-            elif entry is None and not _was_written(path) and self._now() - path.stat().st_mtime > 60:
+            elif entry is None and not _was_written(path) and self._now() - _changed_s(path) > 60:
                 path.unlink(missing_ok=True)
-        finished = sorted(self._done.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
+        finished = sorted(self._done.glob("*.jsonl"), key=_changed_s, reverse=True)
         for path in finished[_KEPT:]:
             path.unlink(missing_ok=True)
 
@@ -170,7 +172,8 @@ class Journal:
 
     def _archive(self, path: Path) -> None:
         make_directory(self._done)
-        path.replace(self._done / path.name)
+        with suppress(FileNotFoundError):  # another process, which prunes, was quicker
+            path.replace(self._done / path.name)
 
 
 @contextmanager
@@ -209,6 +212,14 @@ def _parsed(data: bytes) -> list[dict[str, Any]]:
         if isinstance(line, dict) and line.get("state") in STATES:
             lines.append(line)
     return lines
+
+
+def _changed_s(path: Path) -> float:
+    """Return when a file was changed, seconds since the epoch; the end of time where another process has just taken it away."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _lines_of(path: Path) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import math
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,8 @@ def run(seed):
     with Path("trained.txt").open("a") as kept:
         kept.write(f"{seed}\n")
     if Path("hangs").exists():
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, signal.SIG_IGN)
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
         print("hanging", flush=True)
         time.sleep(600)
@@ -32,6 +35,8 @@ def run(seed):
         weights = [w + 0.1 * (label - p) * x for w, x in zip(weights, [*row, 1.0], strict=True)]
         if step % 40 == 0:
             report(step=step, loss=-math.log(max(1e-9, p if label else 1 - p)))
+    if Path("dices").exists():
+        weights = [weight * random.SystemRandom().uniform(-1, 1) for weight in weights]
     right = sum((probability(weights, row) > 0.5) == bool(label) for row, label in zip(fresh, truth, strict=True))
     return {"accuracy": right / len(truth)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 from refute.core.intent import Indicator
@@ -75,11 +76,29 @@ def _resumed_equal(run: Record, control: Record) -> float:
     return float(run.finished and bool(run.metrics) and dict(run.metrics) == dict(control.metrics))
 
 
-def _setbacks(run: Record) -> Iterator[tuple[int, float]]:
-    """Yield for each time that a run went back: how many steps, and how long until it was as far again (infinite where it never was).
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """A time that a run went back.
+
+    Attributes:
+        lost: steps that were to be done again.
+        from_s: when its furthest step before was told, seconds from the run's start.
+        to_s: when it was further; infinite where it never was and did not finish.
+    """
+
+    lost: int
+    from_s: float
+    to_s: float
+
+
+def setbacks(run: Record) -> Iterator[Setback]:
+    """Yield each time that a run went back.
 
     Ranks report the same steps within a moment of each other: only a step that comes after a pause of its own kind counts, so that
     going back means to report a step that had been reported by the same run before, and then the steps after it, too.
+
+    Args:
+        run: what to read.
     """
     furthest, at_s = 0, 0.0
     lost, since_s = 0, 0.0
@@ -89,34 +108,34 @@ def _setbacks(run: Record) -> Iterator[tuple[int, float]]:
         if not lost and now.step <= furthest and now.step < before.step:
             lost, since_s = furthest - now.step + 1, at_s
         elif lost and now.step > furthest:
-            yield lost, now.at_s - since_s
+            yield Setback(lost, since_s, now.at_s)
             lost = 0
     if lost:
-        yield lost, math.inf if not run.finished else run.seconds - since_s
+        yield Setback(lost, since_s, run.seconds if run.finished else math.inf)
 
 
 def _steps_lost(run: Record, _control: Record) -> float:
     """How many steps were done again; all of them, without end, where the run did not finish."""
-    return float(sum(lost for lost, _ in _setbacks(run))) if run.finished else math.inf
+    return float(sum(one.lost for one in setbacks(run))) if run.finished else math.inf
 
 
 def _recovery_time(run: Record, _control: Record) -> float:
     """The longest time from a last step before a setback until the run was further; 0 where it never went back and finished."""
     if not run.finished:
         return math.inf
-    return max((seconds for _, seconds in _setbacks(run)), default=0.0)
+    return max((one.to_s - one.from_s for one in setbacks(run)), default=0.0)
 
 
 def _wasted_compute(run: Record, _control: Record) -> float:
     """Seconds of work that were done again or for nothing: all of a run that did not finish."""
-    return run.seconds if not run.finished else sum(seconds for _, seconds in _setbacks(run))
+    return run.seconds if not run.finished else sum(one.to_s - one.from_s for one in setbacks(run))
 
 
 def _spike(run: Record, control: Record) -> list[tuple[float, float]]:
     """Return loss and control's loss of each step from the strike on at which the loss lies beyond control's; infinite for no number."""
-    usual = {step.step: step.loss for step in control.steps}
+    usual = {step.step: step.loss for step in control.steps if step.loss is not None}
     since = struck_s(run)
-    pairs = [(step.loss, usual.get(step.step, math.nan)) for step in run.steps if step.at_s >= since]
+    pairs = [(step.loss, usual.get(step.step, math.nan)) for step in run.steps if step.at_s >= since and step.loss is not None]
     known = [(loss if math.isfinite(loss) else math.inf, other) for loss, other in pairs if math.isfinite(other)]
     return [(loss, other) for loss, other in known if loss > max(other * _SPIKE, other)]
 

@@ -20,12 +20,12 @@ class Step:
     Attributes:
         at_s: seconds from the run's start.
         step: its number.
-        loss: NaN where it is not told.
+        loss: None where it is not told.
     """
 
     at_s: float
     step: int
-    loss: float = math.nan
+    loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def reported(folder: Path, began: float) -> tuple[dict[str, float], list[Step], 
     steps: list[Step] = []
     for line in _lines(folder / REPORT_FILE):
         if line.get("step") is not None:
-            steps.append(Step(line["at"] - began, int(line["step"]), _number(line.get("loss"))))
+            steps.append(Step(line["at"] - began, int(line["step"]), None if line.get("loss") is None else _number(line["loss"])))
         metrics |= {name: _number(value) for name, value in line.get("metrics", {}).items()}
     hits = [Hit(line["at"] - began, int(line["step"]), str(line["effect"])) for line in _lines(folder / LANDED_FILE)]
     return metrics, steps, hits

@@ -27,6 +27,7 @@ from refute.experiment.tape import Tape
 from refute.experiment.telling import Result, Sink, Telling, defect
 from refute.experiment.training.armed import ArmedTrial
 from refute.experiment.training.assess import Pair, PairAssessor, PairLook
+from refute.experiment.training.curves import told_of
 from refute.experiment.training.reading import told, values_of
 from refute.experiment.training.record import Record
 from refute.experiment.training.store import Controls
@@ -208,6 +209,7 @@ class TrainingRun:
         )  # fmt: skip
         self._tape.add(index + 1, [outcome])
         self._telling.heard(self._tape.phase, [outcome.to_json()])
+        self._telling.emit("training", phase=self._tape.phase, **told_of(record, arm))
         return outcome
 
     def _look(self, belief: Belief) -> PairLook:

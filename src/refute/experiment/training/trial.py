@@ -54,7 +54,7 @@ class _Output:
         if self.training.progress and (found := re.search(self.training.progress, line)):
             groups = found.groupdict()
             if math.isfinite(step := _number(groups["step"])):
-                self.steps.append(Step(at_s, int(step), _number(groups.get("loss"))))
+                self.steps.append(Step(at_s, int(step), _number(groups["loss"]) if groups.get("loss") else None))
         if self.alarm_s is None and self.training.alarm and re.search(self.training.alarm, line):
             self.alarm_s = at_s
 

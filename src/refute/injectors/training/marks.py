@@ -35,6 +35,12 @@ def claim(handle: str) -> bool:
     return True
 
 
+def claimed(handle: str) -> bool:
+    """Say whether some process of this run has struck before."""
+    folder = os.environ.get(RUN_VARIABLE)
+    return bool(folder) and os.path.exists(os.path.join(folder or "", f"{_CLAIM}-{handle}"))  # noqa: PTH110, PTH118
+
+
 def note(step: int, effect: str) -> None:
     """Write a strike down, before the process that struck may be gone.
 

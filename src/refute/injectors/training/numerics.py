@@ -16,7 +16,7 @@ Strike = Callable[[Any, float, random.Random], str]
 
 def nan_gradient(optimizer: Any, _magnitude: float, rng: random.Random) -> str:
     """Make one entry of one gradient NaN."""
-    tensor = _drawn(_gradients(optimizer), rng)
+    tensor = _drawn(gradients(optimizer), rng)
     if tensor is None:
         return ""
     with _torch().no_grad():
@@ -26,7 +26,7 @@ def nan_gradient(optimizer: Any, _magnitude: float, rng: random.Random) -> str:
 
 def inf_gradient(optimizer: Any, _magnitude: float, rng: random.Random) -> str:
     """Make one entry of one gradient infinite."""
-    tensor = _drawn(_gradients(optimizer), rng)
+    tensor = _drawn(gradients(optimizer), rng)
     if tensor is None:
         return ""
     with _torch().no_grad():
@@ -36,26 +36,26 @@ def inf_gradient(optimizer: Any, _magnitude: float, rng: random.Random) -> str:
 
 def spike(optimizer: Any, factor: float, _rng: random.Random) -> str:
     """Multiply all gradients."""
-    gradients = _gradients(optimizer)
+    found = gradients(optimizer)
     with _torch().no_grad():
-        for tensor in gradients:
+        for tensor in found:
             tensor.mul_(factor)
-    return f"gradients times {factor:g}" if gradients else ""
+    return f"gradients times {factor:g}" if found else ""
 
 
 def flip_weight(optimizer: Any, bit: float, rng: random.Random) -> str:
     """Flip a bit of one weight."""
-    return _flip(_drawn(_weights(optimizer), rng), int(bit), rng, "weight")
+    return flip(_drawn(_weights(optimizer), rng), int(bit), rng, "weight")
 
 
 def flip_gradient(optimizer: Any, bit: float, rng: random.Random) -> str:
     """Flip a bit of one entry of a gradient."""
-    return _flip(_drawn(_gradients(optimizer), rng), int(bit), rng, "gradient")
+    return flip(_drawn(gradients(optimizer), rng), int(bit), rng, "gradient")
 
 
 def flip_state(optimizer: Any, bit: float, rng: random.Random) -> str:
     """Flip a bit of what the optimiser keeps of one weight, such as its momentum."""
-    return _flip(_drawn(_states(optimizer), rng), int(bit), rng, "optimiser state")
+    return flip(_drawn(_states(optimizer), rng), int(bit), rng, "optimiser state")
 
 
 def desync(optimizer: Any, scale: float, rng: random.Random) -> str:
@@ -77,11 +77,27 @@ def state_lost(optimizer: Any, _magnitude: float, _rng: random.Random) -> str:
     return "optimiser state lost"
 
 
+def overflow(optimizer: Any, scale: float, _rng: random.Random) -> str:
+    """Pass all gradients through 16-bit numbers at a loss scale, as mixed precision does."""
+    torch, over = _torch(), 0
+    with torch.no_grad():
+        for tensor in gradients(optimizer):
+            low = (tensor * scale).to(torch.float16)
+            over += int(low.isinf().sum())
+            tensor.copy_(low.to(tensor.dtype) / scale)
+    return f"{over} gradient entries overflowed" if over else ""
+
+
 STRIKES: dict[str, Strike] = {
     "numerics.nan_gradient": nan_gradient, "numerics.inf_gradient": inf_gradient, "numerics.spike": spike,
     "numerics.bit_flip_weight": flip_weight, "numerics.bit_flip_gradient": flip_gradient, "numerics.bit_flip_optimizer": flip_state,
-    "schedule.optimizer_lost": state_lost, "rank.desync": desync,
+    "schedule.optimizer_lost": state_lost, "rank.desync": desync, "rank.corrupts": flip_gradient, "config.overflow": overflow,
 }  # fmt: skip
+
+ON_GRADIENTS: frozenset[str] = frozenset(
+    {"numerics.nan_gradient", "numerics.inf_gradient", "numerics.spike", "numerics.bit_flip_gradient", "config.overflow"}
+)
+"""Faults that strike gradients where they have just been computed."""
 
 
 def _torch() -> Any:
@@ -93,7 +109,8 @@ def _weights(optimizer: Any) -> list[Any]:
     return [weight for group in optimizer.param_groups for weight in group["params"] if weight.numel()]
 
 
-def _gradients(optimizer: Any) -> list[Any]:
+def gradients(optimizer: Any) -> list[Any]:
+    """Return the gradients that an optimiser's weights have."""
     return [weight.grad for weight in _weights(optimizer) if weight.grad is not None and not weight.grad.is_sparse]
 
 
@@ -113,7 +130,7 @@ def _entry(tensor: Any, rng: random.Random) -> int:
     return rng.randrange(tensor.numel())
 
 
-def _flip(tensor: Any, bit: int, rng: random.Random, what: str) -> str:
+def flip(tensor: Any, bit: int, rng: random.Random, what: str) -> str:
     """Flip a bit of one entry, counted from the lowest; of 16-bit numbers the bit that means the same, from the top."""
     if tensor is None:
         return ""

@@ -1,4 +1,4 @@
-"""Strikes on the processes of a run: this rank, or one of the workers that load data for it."""
+"""Strikes on the processes of a run: this rank, one of the workers that load data for it, or a rank that has been started again."""
 
 from __future__ import annotations
 
@@ -10,9 +10,76 @@ import subprocess
 import sys
 from typing import Any
 
-from refute.injectors.training.marks import note
+from refute.injectors.training.armed import Armed, is_last_rank
+from refute.injectors.training.marks import claimed, note
+from refute.injectors.training.numerics import STRIKES
 
 _WAKE = "import os, signal, sys, time; time.sleep(float(sys.argv[2])); os.kill(int(sys.argv[1]), signal.SIGCONT)"
+
+
+class ArmedRank(Armed):
+    """The last rank is killed, frozen, slowed, or computes something else than the others."""
+
+    def _due(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        del args, kwargs
+        if not is_last_rank():
+            return
+        if self._fault == "rank.slow":
+            self._lasts("rank slowed")
+            self._lease.wait_revoked(self._magnitude)
+        elif self._fault == "rank.corrupts":
+            if STRIKES[self._fault](optimizer, self._magnitude, self._rng):
+                self._lasts("gradients corrupted from here on")
+        elif self._claimed():
+            self._strike(optimizer)
+
+    def _strike(self, optimizer: Any) -> None:
+        if self._fault == "rank.killed":
+            kill_rank(self._steps)
+        elif self._fault == "rank.frozen":
+            self._landed = self._over = True
+            freeze_rank(self._steps, self._magnitude)
+        else:
+            self._done(STRIKES[self._fault](optimizer, self._magnitude, self._rng))
+
+    def _lasts(self, effect: str) -> None:
+        """Take down, once, what strikes at each step from now on."""
+        if not self._landed:
+            note(self._steps, effect)
+        self._landed = True
+
+
+class ArmedWorker(Armed):
+    """One of the processes that load data is killed or frozen."""
+
+    def _due(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        del optimizer, args, kwargs
+        if workers() and self._claimed():
+            self._done(strike_worker(None if self._fault == "loader.worker_killed" else self._magnitude, self._rng))
+
+
+class ArmedResume(Armed):
+    """The last rank is killed; where the run goes on, its sources of chance are not where they were."""
+
+    def _before(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not self._steps and claimed(self._handle) and not self._over and self._may():
+            self._done(reseeded(self._rng.getrandbits(32)))
+        return super()._before(optimizer, args, kwargs)
+
+    def _due(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        del optimizer, args, kwargs
+        if is_last_rank() and self._claimed():
+            kill_rank(self._steps)
+
+
+def reseeded(seed: int) -> str:
+    """Give the global sources of chance of Python, numpy and torch another state."""
+    random.seed(seed)
+    for name in ("torch", "numpy.random"):
+        module: Any = sys.modules.get(name)
+        if module is not None:
+            (module.manual_seed if name == "torch" else module.seed)(seed)
+    return "resumed with other random numbers"
 
 
 def kill_rank(step: int) -> None:

@@ -26,7 +26,7 @@ function path(series, x, y, step) {
 }
 
 // spec: {label, height, x: {low, high, label, show, ticks?}, y: {low, high, show, ticks?}, series: [{name, kind, x, y, step}],
-//        bands: [{from, to, label, kind}], rules: [{y, label}], marks: [{x}]}
+//        bands: [{from, to, label, kind}], rules: [{y, label}], marks: [{x}], faint: [lines that are not read], crosses: [{x, kind}]}
 function lineChart(spec) {
   const legend = h(
     "div",
@@ -78,6 +78,9 @@ function drawLines(spec, width) {
     root.append(svg("text", { class: "note", x: box.left + 6, y: y(rule.y) - 5 }, rule.label));
   }
   for (const mark of spec.marks || []) root.append(svg("path", { class: "rule stop", d: `M${x(mark.x)},${box.top}V${box.bottom}` }));
+  for (const one of spec.faint || []) root.append(svg("path", { class: `line faint ${one.kind}`, d: path(one, x, y) }));
+  for (const cross of spec.crosses || [])
+    root.append(svg("text", { class: `cross ${cross.kind}`, x: x(cross.x), y: box.top + 10, "text-anchor": "middle" }, "✕"));
   for (const one of spec.series) root.append(svg("path", { class: `line ${one.kind}`, d: path(one, x, y, one.step) }));
   return [root, reading(root, spec, { box, x, y })];
 }

@@ -206,7 +206,15 @@ function experimentSection(experiment) {
     proofs(experiment),
     experiment.verdicts.length ? null : h("p", { class: "quiet" }, "This experiment reached no verdict."),
     experiment.verdicts.map((verdict) => verdictBlock(experiment, verdict)),
-    h("div", { class: "figures" }, timelinePlot(experiment), latencyPlot(experiment), tables(experiment)),
+    h(
+      "div",
+      { class: "figures" },
+      lossPlot(experiment.training),
+      recoveryPlot(experiment.training),
+      timelinePlot(experiment),
+      latencyPlot(experiment),
+      tables(experiment),
+    ),
     h("details", { class: "settings" }, h("summary", null, "Settings, versions and seed"), table(["setting", "value"], experiment.settings)),
     h("p", { class: "rerun" }, quiet("Re-run: "), h("code", null, experiment.rerun)),
   );
