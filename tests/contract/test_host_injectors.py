@@ -137,7 +137,7 @@ def is_late(served):
 def is_thin(served):
     start = time.monotonic()
     assert len(served.ask(b"large", limit_s=10.0, most=60_000)) == 60_000
-    assert 0.8 < time.monotonic() - start < 4.0, "60 kB at 50 kB/s"
+    assert time.monotonic() - start > 0.8, "60 kB at 50 kB/s"
 
 
 def is_thinned(served):

@@ -243,6 +243,26 @@ def test_rollback_wakes_sleepers_though_the_lease_goes_on(provider):
     assert (injector.landed(handle).eligible, injector.landed(handle).injected) == (1, 0)
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("stream", [False, True])
+def test_untouched_replies_tell_which_model_answers_and_arrive_as_they_are(provider, library, stream):
+    body = BODY | {"stream": stream}
+    untouched = b"".join(openai_events(tools=False)) if stream else openai_whole(tools=False)
+    with armed(provider.url, "llm.rate_limit", share=0.5) as landing:
+        for position in range(12):
+            with unit("control", f"case/{position}"):
+                assert post(library, provider, body).content == untouched
+    seen = landing()
+    assert seen.models == ("gpt-4.1",)  # what the reply names, not what was asked for
+    assert (seen.control_eligible, seen.control_injected) == (12, 0)
+
+
+def test_what_the_fault_answers_is_not_taken_for_a_model(provider):
+    with armed(provider.url, "llm.rate_limit") as landing, unit():
+        post(httpx, provider)
+    assert landing().models == ()
+
+
 @pytest.mark.parametrize("mode", ["sync", "async"])
 async def test_stream_under_way_continues_untouched_when_the_lease_ends(provider, mode):
     lease = Lease(10)

@@ -20,6 +20,7 @@ from refute.faults._results import CANARY
 from refute.faults.catalogue import catalogue
 from refute.faults.spec import seams
 from refute.injectors.callables import CallablesInjector
+from refute.wire.exchange import PythonCall
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ SHAPES = {
 def test_arrays_of_vectors_keep_their_angles_among_each_other_when_swapped(shape):
     vectors = np.random.default_rng(1).normal(size=shape).astype("float32")
     swap = catalogue()["embedder.swapped"].strike_python
-    turned = swap(None, None, None).rewrite(vectors)
+    turned = swap(PythonCall("app:embed"), None, None).rewrite(vectors)
     assert turned.dtype == vectors.dtype
     assert np.allclose(turned @ turned.T, vectors @ vectors.T, atol=1e-5)
     assert not np.allclose(turned, vectors)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from refute.core.arming import Arming
 from refute.core.context import UnitContext, current_unit
@@ -29,12 +30,16 @@ from refute.faults.spec import Fault
 from refute.injectors.http import INJECTOR
 from refute.wire.exchange import Call
 from refute.wire.samples import ARGUMENTS, TEXTS
+from servers import stdio_session
 from servers.clients import CLIENTS, Heard, Question, Unreadable, mcp_session
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 PAGE = Path(__file__).parents[2] / "docs/reference/what-your-client-does.md"
 UNIT = "case/0"
+STDIO = "mcp over stdio"
+REFUSED = "–"
+"""What a fault delivers that cannot be injected there."""
 MAGNITUDES = {"llm.rate_limit": 0.01, "tool.timeout_after_commit": 5.0, "tool.timeout": 5.0, "stream.slow_tokens": 0.01}
 RUN_OUT = {
     "llm.timeout", "stream.stall", "vector_store.timeout", "agent.peer_silent", "tool.timeout", "tool.timeout_after_commit",
@@ -71,15 +76,18 @@ def cells() -> list[Cell]:
         Cell(client, fault.name, effect, stream, struck.sample, seed)
         for client, (protocol, _, _) in CLIENTS.items()
         for fault in catalogue().values()
-        for stream in (False, True)
+        for stream in ((False,) if client == STDIO else (False, True))
         if (struck := preview(fault, protocol, stream=stream)) is not None and struck.sample != "GET"
-        for effect, seed in variants(fault, struck.call).items()
+        for effect, seed in variants(fault, struck.call, client).items()
     ]
 
 
-def variants(fault: Fault, call: Call) -> dict[str, int]:
-    """Return a seed for each effect that a fault may draw."""
-    drawn = {fault.strike_exchange(call, None, random.Random(f"{seed}/{UNIT}/target/0")).effect: seed for seed in SEEDS}
+def variants(fault: Fault, call: Call, client: str) -> dict[str, int]:
+    """Return a seed for each effect that a fault may draw; over stdio, some cannot be."""
+    if client == STDIO and stdio_session.refusal(fault.name):
+        return {REFUSED: 0}
+    whose = f"{stdio_session.UNIT}/{stdio_session.COMPONENT.name}" if client == STDIO else f"{UNIT}/target"
+    drawn = {fault.strike_exchange(call, None, random.Random(f"{seed}/{whose}/0")).effect: seed for seed in SEEDS}
     return dict(sorted(drawn.items()))
 
 
@@ -201,7 +209,7 @@ def data_told(data: Any, sample: str) -> str:
         good = [[0.25, -0.5, 0.125, 0.75], [0.5, 0.0, -0.25, 0.125]]
         same = "the vectors" if data == good else "the vectors, swapped" if data == good[::-1] else "other vectors"
         return f"{len(data)} of {same}, {lengths.pop()} numbers each"
-    return "the data" if data == GOOD.get(sample, GOOD["POST"]) else "nothing" if not data else "other data"
+    return "the data" if data == GOOD[sample if sample in GOOD else "POST"] else "nothing" if not data else "other data"
 
 
 GOOD: dict[str, Any] = {}
@@ -233,7 +241,7 @@ def servers(provider_server) -> Iterator[dict[tuple[str, bool], str]]:
     for server in mcp.values():
         server.start()
     yield {("mcp", stream): server.url for stream, server in mcp.items()} | {
-        (client, stream): provider_server.url for client in CLIENTS if client != "mcp" for stream in (False, True)
+        (client, stream): provider_server.url for client in CLIENTS if client not in {"mcp", STDIO} for stream in (False, True)
     }
     for server in mcp.values():
         server.stop()
@@ -269,7 +277,7 @@ async def asked_over_mcp(session: Any, method: str) -> Any:
 
 
 async def good_answers(servers: Any) -> None:
-    if not GOOD:
+    if "POST" not in GOOD:
         none = contextlib.nullcontext()
         for sample in ("tools/call", "tools/list"):
             answer = await heard(servers["mcp", False], Cell("mcp", "", "", False, sample, 0), "async", none)
@@ -279,7 +287,7 @@ async def good_answers(servers: Any) -> None:
 
 
 def modes() -> list[tuple[Cell, str]]:
-    return [(cell, mode) for cell in CELLS for mode in CLIENTS[cell.client][1]]
+    return [(cell, mode) for cell in CELLS if cell.client != STDIO for mode in CLIENTS[cell.client][1]]
 
 
 @pytest.mark.parametrize(("cell", "mode"), modes(), ids=str)
@@ -311,6 +319,36 @@ async def test_fault_reaches_the_caller_as_the_provider_would_send_it(servers, c
         assert saw == EXPECTED[cell.row][cell.stream]
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def over_stdio():
+    held = stdio_session.StdioSession()
+    yield held, await held.start()
+    await held.stop()
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell.client == STDIO and cell.effect != REFUSED], ids=str)
+async def test_fault_over_stdio_reaches_the_caller_and_the_session_goes_on(over_stdio, cell):
+    held, session = over_stdio
+    GOOD[cell.sample] = await stdio_session.asked(session, cell.sample, 10.0)
+    magnitude = 0.1 if cell.fault in RUN_OUT else magnitude_of(cell.fault)  # the proxy cannot see a caller on a pipe give up
+    async with held.armed(cell.fault, magnitude, cell.seed) as landing:
+        try:
+            answer = Heard(data=await stdio_session.asked(session, cell.sample, 0.3 if cell.fault in RUN_OUT else 10.0))
+        except Exception as error:  # noqa: BLE001 - what is raised is the result
+            answer = error
+    SEEN[cell] = saw = told(answer, cell)
+    assert (list(landing().effect), landing().injected) == ([cell.effect], 1)
+    assert await stdio_session.asked(session, cell.sample, 10.0) == GOOD[cell.sample], "it is gone with its lease"
+    if not os.environ.get("REFUTE_WRITE_DOCS"):
+        assert saw == EXPECTED[cell.row][False]
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell.effect == REFUSED], ids=str)
+async def test_what_has_no_likeness_over_stdio_is_refused(cell):
+    SEEN[cell] = "refused"
+    assert stdio_session.refusal(cell.fault)
+
+
 async def test_reference_page_has_every_fault_and_client(servers):
     if os.environ.get("REFUTE_WRITE_DOCS"):
         PAGE.write_text(rendered())
@@ -339,8 +377,9 @@ def rendered() -> str:
             if cell.client == client:
                 rows.setdefault((cell.fault, cell.effect), {})[cell.stream] = SEEN[cell]
         lines += ["", f"## {client}", "", "| fault | delivered | whole | streamed |", "| --- | --- | --- | --- |"]
+        streamed = "–" if client == STDIO else "not eligible"
         lines += [
-            f"| `{fault}` | {effect} | {row.get(False, 'not eligible')} | {row.get(True, 'not eligible')} |"
+            f"| `{fault}` | {effect} | {row.get(False, 'not eligible')} | {row.get(True, streamed)} |"
             for (fault, effect), row in sorted(rows.items())
         ]
     return "\n".join([*lines, ""])

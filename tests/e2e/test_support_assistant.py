@@ -102,8 +102,8 @@ def followed_by(messages, call_id, result):
 # The wire protocol
 
 
-def test_lists_its_model(client):
-    assert [model.id for model in client.models.list()] == [MODEL]
+def test_lists_its_models(client):
+    assert [model.id for model in client.models.list()] == [MODEL, "extractive-0"]
     assert client.models.retrieve(MODEL).object == "model"
 
 
@@ -166,7 +166,7 @@ def test_tool_choice_is_respected(client):
 
 async def test_the_asynchronous_client_streams_too(server):
     async with openai.AsyncOpenAI(base_url=server, api_key="any", max_retries=0, timeout=10) as client:
-        assert [model.id async for model in client.models.list()] == [MODEL]
+        assert [model.id async for model in client.models.list()] == [MODEL, "extractive-0"]
         whole = await client.chat.completions.create(model=MODEL, messages=ASK, tools=[ORDER_TOOL])
         stream = await client.chat.completions.create(model=MODEL, messages=ASK, tools=[ORDER_TOOL], stream=True)
         _, calls, reasons = streamed([chunk async for chunk in stream])

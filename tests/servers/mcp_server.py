@@ -1,4 +1,4 @@
-"""A real MCP server over streamable HTTP, with a few tools about orders."""
+"""A real MCP server over streamable HTTP or over stdio, with a few tools about orders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from servers.provider import Served
 RECORD = {"order_id": "A1", "status": "shipped", "carrier": "Northern Post", "parcels": 2, "note": "It left the warehouse on Monday."}
 
 
-def application(json_response: bool) -> Any:
+def orders() -> MCPServer:
     server = MCPServer("orders")
 
     @server.tool()
@@ -30,7 +30,7 @@ def application(json_response: bool) -> Any:
         """List all orders."""
         return {"orders": ["A1"]}
 
-    return server.streamable_http_app(json_response=json_response)
+    return server
 
 
 class Mcp(Served):
@@ -39,4 +39,4 @@ class Mcp(Served):
     calls = 0
 
     def __init__(self, *, stream: bool) -> None:
-        super().__init__(application(json_response=not stream), lifespan="on")
+        super().__init__(orders().streamable_http_app(json_response=not stream), lifespan="on")

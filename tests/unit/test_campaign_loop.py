@@ -10,7 +10,7 @@ from played import RUN_S, Crash, loop, played, ran
 from refute.campaign.choosing import BLOCK, is_random
 from refute.campaign.telling import Told
 from refute.intent import load
-from support.intents import VALID, project
+from support.intents import FAULTS, VALID, project
 
 BELIEF = """
   - id: rate-limits-at-{share}
@@ -40,6 +40,29 @@ def test_it_runs_what_is_best_and_ends_when_nothing_is_worth_its_cost(intent, tm
     tested = {belief for beliefs, _, _ in ran(made) for belief in beliefs}
     assert tested == set(intent.beliefs)
     assert "nothing is left that is worth its cost" in last["reason"]
+
+
+def test_it_ends_once_what_is_left_is_as_good_as_known_and_runs_show_nothing_new(tmp_path):
+    """Beliefs that people are nearly sure of would teach a little each, and all runs look alike: not all of them are run."""
+    more = "".join(BELIEF.format(share=share, confidence=99.2) for share in range(2, 26, 2))
+    sure = load(project(tmp_path, VALID + more), faults=FAULTS)
+    made = played(sure, tmp_path)
+    assert asyncio.run(loop(made).run()) == 0
+    last = campaign_events(made)[-1]
+    assert (last["state"], last["cause"]) == ("ended", "seen")
+    assert 5 <= last["runs"] < len(sure.beliefs)
+    assert last["unseen"]["mass"] <= 0.3
+    assert "forecasts of what is left are uncertain by" in last["reason"]
+    assert "of further ones are estimated to show something new" in last["reason"]
+
+
+def test_it_goes_on_while_what_people_are_sure_of_turns_out_wrong(tmp_path):
+    more = "".join(BELIEF.format(share=share, confidence=99.2) for share in range(2, 26, 2))
+    sure = load(project(tmp_path, VALID + more), faults=FAULTS)
+    made = played(sure, tmp_path, outcome=lambda _belief, number: (30 * (number % 2), 60))
+    asyncio.run(loop(made).run())
+    assert campaign_events(made)[-1]["cause"] == "answered"
+    assert {belief for beliefs, _, _ in ran(made) for belief in beliefs} == set(sure.beliefs)
 
 
 def test_the_same_seed_runs_the_same_and_another_one_does_not_draw_alike(intent, tmp_path):

@@ -27,10 +27,10 @@ def stated(tmp_path, old="", new=""):
 
 
 def learned(intent, *, belief=ID, at=NOW, verdict="held", breaches=0.0, n=200, name="e1", now=NOW):
-    marks = standings(intent, [], "", now)[belief].marks
+    before = standings(intent, [], "", now)[belief]
     return {
         "event": "learned", "at": at, "experiment": name, "belief": belief, "environment": "", "verdict": verdict, "counted": True, "n": n,
-        "breaches": breaches, "bound": 0.05, "draw": name, "marks": dict(marks),
+        "breaches": breaches, "bound": 0.05, "draw": name, "marks": dict(before.marks), "files": before.files,
     }  # fmt: skip
 
 
@@ -51,6 +51,44 @@ def test_what_kind_of_dependency_a_name_is(name, kind):
     assert kind_of(name) == kind
 
 
+def answering(event, models, at=None):
+    """Return an event of a run in which the model said what it is."""
+    marks = event["marks"] | {"model:llm as it answers": models}
+    return event | {"answered": {"llm": models}, "marks": marks} | ({} if at is None else {"at": at})
+
+
+def test_a_changed_folder_says_which_files(tmp_path):
+    intent = stated(tmp_path)
+    events = [learned(intent)]
+    for name in ("a.txt", "b.txt", "c.txt", "d.txt"):
+        (tmp_path / "prompts" / name).write_text("new\n")
+    (said,) = stands(intent, events).stale.reasons()
+    assert said == "the last evidence is older than the prompt change (prompts/: a.txt added, b.txt added, c.txt added and more)"
+
+
+def test_another_model_that_answers_in_any_later_run_reopens_what_rests_on_it(tmp_path):
+    intent = stated(tmp_path)
+    first = answering(learned(intent), "large-2026-05")
+    assert stands(intent, [first]).answered
+    later = answering(learned(intent, belief="slow-retrieval-tolerated", at=NOW + 60, name="e2"), "large-2026-08")
+    after = stands(intent, [first, later], now=NOW + 120)
+    assert (after.state, after.answered) == ("stale", False)
+    assert after.stale.reasons() == (
+        "the last evidence is older than the model change (model:llm as it answers: large-2026-05 then, large-2026-08 now)",
+    )
+    back = answering(learned(intent, belief="slow-retrieval-tolerated", at=NOW + 90, name="e3"), "large-2026-05")
+    assert stands(intent, [first, later, back], now=NOW + 120).answered
+
+
+def test_runs_in_which_no_model_says_what_it_is_say_nothing_of_models(tmp_path):
+    intent = stated(tmp_path)
+    silent, named = learned(intent), answering(learned(intent, at=NOW + 60, name="e2"), "large-2026-05")
+    assert stands(intent, [silent, named], now=NOW + 120).stale is None
+    assert len(stands(intent, [silent, named], now=NOW + 120).pieces) == 2
+    turns = answering(learned(intent, at=NOW + 90, name="e3"), "large-2026-05, small-2026-01")
+    assert stands(intent, [named, turns], now=NOW + 120).stale is None
+
+
 def test_a_change_mixes_reopens_and_says_why_and_a_revert_restores(tmp_path):
     intent = stated(tmp_path)
     events = [learned(intent)]
@@ -63,9 +101,9 @@ def test_a_change_mixes_reopens_and_says_why_and_a_revert_restores(tmp_path):
     assert (after.state, after.answered) == ("stale", False)
     rho = Decay().rho["prompt"]
     assert after.confidence == pytest.approx((1 - rho) * before.confidence + rho * 0.9, abs=1e-3)
-    assert after.stale.reasons() == ("the last evidence is older than the prompt change (prompts/)",)
+    assert after.stale.reasons() == (f"the last evidence is older than the prompt change (prompts/: {prompt.name})",)
     proposal = next(one for one in ask(intent, standings(intent, events, "", NOW), Question()).proposals if one.beliefs[0].id == ID)
-    assert "the last evidence is older than the prompt change (prompts/)" in proposal.reasons
+    assert f"the last evidence is older than the prompt change (prompts/: {prompt.name})" in proposal.reasons
     prompt.write_text(written)
     assert stands(intent, events) == before
 

@@ -179,6 +179,32 @@ def test_finished_and_empty_files_are_pruned(journal, monkeypatch):
     assert len(list(done.glob("*.jsonl"))) == 2
 
 
+@pytest.mark.parametrize("tidies", ["advance", "prune"])
+def test_a_file_that_another_process_puts_away_first_is_put_away(journal, monkeypatch, tidies):
+    for state in STATES[:-1] if tidies == "advance" else STATES:
+        journal.advance(handle(), state)
+    path, done = journal.directory / "h1.jsonl", journal.directory / "done"
+    if tidies == "prune":
+        (done / path.name).rename(path)
+
+    def quicker(directory):
+        if path.exists() and b"verified" in path.read_bytes():
+            path.rename(directory / path.name)
+
+    monkeypatch.setattr(journal_module, "make_directory", quicker)
+    journal.advance(handle(), "verified") if tidies == "advance" else journal.prune()
+    assert [one.name for one in done.iterdir()] == [path.name]
+    assert journal.state("h1") == "verified"
+
+
+def test_a_file_that_vanishes_while_the_journal_is_tidied_up_is_no_matter(journal, monkeypatch):
+    journal.advance(handle(), "intended")
+    gone = [journal.directory / "h2.jsonl", *journal._files()]
+    monkeypatch.setattr(journal, "_files", lambda: gone)
+    journal.prune()
+    assert [entry.handle.id for entry in journal.live()] == ["h1"]
+
+
 def test_an_unreadable_place_says_so(tmp_path):
     (tmp_path / "file").write_text("x")
     assert code_of(Journal(tmp_path / "file" / "journal").advance, handle(), "intended") == "JOURNAL-IO"
@@ -197,7 +223,6 @@ def test_the_state_directory_follows_xdg(monkeypatch, tmp_path):
     "content",
     [
         b"\n",
-        b"\0" * 400,
         bytes(range(256)) * 8,
         b'{"state": "applied"}\n',
         b'{"state": "applied", "handle": {}, "process": {}, "holders": [], "experiment": "e", "wall": 1}\n',
@@ -228,3 +253,21 @@ def test_what_is_no_file_is_left_alone(journal):
     (journal.directory / "folder.jsonl").mkdir()
     journal.prune()
     assert (journal.damaged(), len(journal.live())) == ([], 1)
+
+
+def test_nobody_else_may_write_to_the_state_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    place = tmp_path / "refute" / "journal"
+    place.mkdir(parents=True)
+    for loose in (place, place.parent):
+        loose.chmod(0o777)
+    Journal().live()
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (place, place.parent)] == [0o700, 0o700]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_what_somebody_else_has_written_is_not_believed(tmp_path):
+    place = tmp_path / "journal"
+    place.mkdir()
+    os.chown(place, 65534, 65534)
+    assert code_of(Journal(place).live) == code_of(Journal(place).advance, handle(), "intended") == "JOURNAL-PERMISSION"

@@ -1,12 +1,16 @@
 """The plan reckons with what relatives showed; what people stated stays."""
 
+import json
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
 from refute.campaign import kin
+from refute.campaign.batch import batch
 from refute.campaign.plan import Question, ask
 from refute.campaign.standing import Standing
+from refute.cli import group
 from refute.intent import load
 from refute.learning import Claim, Counts
 from support.intents import VALID, project
@@ -119,6 +123,35 @@ def test_a_combination_harms_what_any_of_its_faults_harms(combined):
     )
     assert all(more[name] >= chance for name, chance in less.items())
     assert any(more[name] > chance for name, chance in less.items())
+
+
+def test_a_batch_takes_the_best_and_then_what_is_unlike_it(kindred):
+    """Two beliefs about failures of the model teach nearly the same: one about the search goes first, though it is worth less."""
+    by_id = {one.beliefs[0].id: one for one in ask(kindred, standings(kindred), Question()).proposals}
+    scores = {"rate-limits-absorbed": 1.0, "errors-retried": 0.9, "slow-retrieval-tolerated": 0.8}
+    proposals = [replace(by_id[name], score=score) for name, score in scores.items()]
+    chosen = batch(kindred, proposals, 3)
+    assert [one.beliefs[0].id for one in chosen] == ["rate-limits-absorbed", "slow-retrieval-tolerated", "errors-retried"]
+    unlike = "unlike those before it, so that it teaches something else"
+    assert [unlike in one.reasons for one in chosen[:2]] == [False, True]
+
+
+@pytest.mark.parametrize("count", [1, 2, 50])
+def test_a_batch_is_no_larger_than_asked_and_repeats_nothing(kindred, count):
+    proposals = ask(kindred, standings(kindred), Question()).proposals
+    chosen = batch(kindred, proposals, count)
+    assert len(chosen) == min(count, len(proposals))
+    assert chosen[0].beliefs == proposals[0].beliefs
+    assert len({one.beliefs[0].id for one in chosen}) == len(chosen)
+
+
+def test_plan_shows_a_batch_and_refuses_one_of_nothing(tmp_path):
+    path = project(tmp_path, f"{VALID.rstrip()}\n{ANOTHER}")
+    done = CliRunner().invoke(group, ["plan", "--batch", "2", "--json", str(path)])
+    assert done.exit_code == 0, done.output
+    plan = next(event for event in map(json.loads, done.output.splitlines()) if event["event"] == "plan")
+    assert len(plan["proposals"]) == 2
+    assert CliRunner().invoke(group, ["plan", "--batch", "0", str(path)]).exit_code == 2
 
 
 def test_what_runs_harmed_outweighs_what_beliefs_say(combined):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from dataclasses import replace
@@ -72,3 +73,10 @@ def test_waits_that_the_end_of_the_permission_cuts_short_are_counted():
     waiting.join()
     assert sublease.cut_short() == 1
     assert asyncio.run(Sublease(Lease(20)).wait_revoked_async(0.01)) is False
+
+
+def test_a_landing_is_read_as_it_was_written_by_older_versions_too():
+    seen = Landing(eligible=3, models=("large",)) + Landing(eligible=1, models=("large", "small"))
+    assert seen.models == ("large", "small")
+    assert Landing.from_json(json.loads(json.dumps(seen.to_json()))) == seen
+    assert Landing.from_json({"eligible": 3}).models == ()

@@ -3,6 +3,8 @@
 import random
 import subprocess
 import sys
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from refute.learning.planner.information import Information, targets_of
 from refute.learning.planner.lineage import Lineage
 from refute.learning.planner.planner import BLOCK, Planner
 from refute.learning.propagation.learner import learner_of
+from refute.learning.propagation.plain import PlainLearner
 from refute.learning.propagation.space import Run, faults_of, read_spaces
 from refute.learning.stopping import StoppingRule, unseen
 from refute.learning.value import Prices
@@ -93,6 +96,37 @@ def test_what_is_known_teaches_nothing():
         learner.observe(run, space.calls)
     after = information.prospects(learner, [space.runs[-1].faults])[0].bits
     assert after < 0.02 * before
+
+
+def test_what_the_plain_learner_would_say_after_a_run_is_what_it_says_then():
+    space, learner = SPACES[0], PlainLearner()
+    for run in space.runs[:40:7]:
+        learner.observe(run)
+    sets = [run.faults for run in space.runs]
+    runs = [space.runs[3], space.runs[-1], replace(space.runs[-1], available=not space.runs[-1].available)]
+    supposed = learner.supposing(sets, [(run.faults, run.available) for run in runs])
+    for run, said in zip(runs, supposed, strict=True):
+        after = deepcopy(learner)
+        after.observe(run)
+        assert said == pytest.approx(after.forecast(sets))
+
+
+def test_where_the_model_has_failed_prospects_are_those_of_what_is_trusted_instead():
+    """All forecasts are of the plain learner then, and what only the model would learn is worth nothing."""
+    space = SPACES[0]
+    learner = learner_of(space.calls, space.steady, KINDS)
+    for run in space.runs[:40:7]:
+        learner.observe(run, space.calls)
+    asked = [run.faults for run in space.runs if len(run.faults) == 1 and run.faults not in learner.tried]
+    asked = [faults for faults in asked if faults[0].call in learner.calls]
+    believing = Information(random.Random(0)).prospects(learner, asked)
+    learner.trust._log_weights = np.log(learner.trust.weights[::-1] * [[1e-9], [1.0]])
+    doubting = Information(random.Random(0)).prospects(learner, asked)
+    assert [one.risk for one in doubting] == pytest.approx(1 - learner.available(asked), abs=1e-6)
+    assert max(abs(one.risk - other.risk) for one, other in zip(believing, doubting, strict=True)) > 0.05
+    chance = np.array([one.risk for one in doubting])
+    binary = -chance * np.log2(chance) - (1 - chance) * np.log2(1 - chance)
+    assert [one.surprise for one in doubting] == pytest.approx(binary, abs=1e-6)  # which calls are made is the model's knowledge
 
 
 def test_a_price_on_risk_makes_the_plan_shy():

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from refute.core.arming import Handle
+from refute.core.arming import Arming, Handle
 from refute.core.process import ProcessIdentity, this_process
+from refute.core.system import Component, Place
+from refute.injectors.host.ballast import INJECTOR as BALLAST
 from refute.safety import doctor
 from refute.safety.gates import RollbackNeedsGuardian, refusals
 from refute.safety.journal import Journal
@@ -148,3 +150,16 @@ def test_journalled_rollbacks_need_a_guardian():
     ((name, problem),) = refusals([gate], lasting)
     assert (name, problem.code, problem.seen) == ("rollback_needs_guardian", "GATE-GUARDIAN", "nobody is there")
     assert refusals([gate], expiring) == refusals([RollbackNeedsGuardian(lambda: "")], lasting) == []
+
+
+def test_a_journal_that_names_a_strangers_file_has_nothing_deleted(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("keep")
+    arming = Arming(Component("data", "datastore", place=Place(directory=str(tmp_path))), "disk.full").to_json()
+    handle = Handle("ballast", "journalled", {"arming": arming, "file": str(precious), "device": tmp_path.stat().st_dev}, id="h1")
+    journal = Journal(tmp_path / "journal", runner=DEAD)
+    for state in ("intended", "applied"):
+        journal.advance(handle, state, experiment="e")
+    recovery = recover(journal, {"ballast": BALLAST})
+    assert (recovery.exit_code, [one.ending for one in recovery.handles]) == (5, ["unproven"])
+    assert precious.read_text() == "keep"

@@ -103,7 +103,10 @@ def test_a_model_words_the_claim(intent, model):
     assert (path, authorization, body["model"]) == ("/v1/chat/completions", "Bearer secret", "m")
 
 
-@pytest.mark.parametrize(("status", "content"), [(401, "x"), (200, ""), (200, "x" * 500)])
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [(401, "x"), (200, ""), (200, "x" * 500), (200, "Hello! What can I do for you?"), (200, "It holds. It always did.")],
+)
 def test_a_model_that_does_not_answer_well_is_told_without_its_key(intent, model, status, content):
     url, says, _ = model
     says |= {"status": status, "content": content}
@@ -111,6 +114,11 @@ def test_a_model_that_does_not_answer_well_is_told_without_its_key(intent, model
         Model(url, "m", "secret").word(found(intent)[0], "shop", "It fails.")
     assert "secret" not in str(caught.value)
     assert "secret" not in repr(Model(url, "m", "secret"))
+
+
+def test_an_incident_is_not_recognised_by_its_small_words(intent):
+    plain, told = found(intent), found(intent, incidents=["after that it was not there when they had been"])
+    assert [one.belief.id for one in told] == [one.belief.id for one in plain]
 
 
 def test_a_model_that_is_down_is_told(intent):

@@ -11,7 +11,9 @@ from refute.campaign.past import Budget, Past
 from refute.campaign.plan import Plan, Proposal
 from refute.core.intent import Intent
 from refute.core.units import show_share
+from refute.learning import Depth
 from refute.learning.stopping import StoppingRule, Unseen, unseen
+from refute.stats import Answerability
 
 Cause = Literal["answered", "seen", "time", "risk"]
 DAY_S = 86_400.0
@@ -99,7 +101,7 @@ def nothing_fits(open_ones: Sequence[Proposal], seconds: Mapping[str, float], le
     return End("risk", f"what is worth running ({names} first) is expected to spoil {least:.3g} units at least, and {left}")
 
 
-def enough(past: Past, plan: Plan, open_ones: Sequence[Proposal], before: Sequence[Past] = ()) -> End | None:
+def enough(past: Past, plan: Plan, open_ones: Sequence[Proposal], before: Sequence[Past] = (), depth: Depth | None = None) -> End | None:
     """Return why nothing is worth its cost any more, None where something is.
 
     Args:
@@ -107,15 +109,22 @@ def enough(past: Past, plan: Plan, open_ones: Sequence[Proposal], before: Sequen
         plan: what could be run now.
         open_ones: of it, what this campaign has not tried in vain.
         before: earlier campaigns, which have seen something, too.
+        depth: how forecasts did so far: those of what is left are widened as far as earlier ones failed.
     """
     if not open_ones:
         return End("answered", _nothing_left(past, plan))
     left = unseen_of([*before, past])
-    odds = [one.p_refuted for proposal in open_ones for one in proposal.answerable.values()]
-    bits = sum(_entropy(p) for p in odds) / len(odds)
+    told = [odds_of(one) for proposal in open_ones for one in proposal.answerable.values()]
+    widened = told if depth is None else [depth.widened(odds) for odds in told]
+    bits = sum(_entropy(odds["refuted"]) for odds in widened) / len(widened)
     if StoppingRule().reached(bits, left):
         return End("seen", f"forecasts of what is left are uncertain by {bits:.2f} bits only; {words_of(left)}")
     return None
+
+
+def odds_of(one: Answerability) -> dict[str, float]:
+    """Return a forecast by verdict."""
+    return {"held": one.p_held, "refuted": one.p_refuted, "inconclusive": one.p_inconclusive}
 
 
 def unseen_of(campaigns: Sequence[Past]) -> Unseen:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from refute.intent.dependency import kind_of
+from refute.intent.dependency import is_answered, kind_of
 from refute.learning import Decay, Repeat, learn_decay, overlaps
 
 _OLD = 0.5
@@ -26,19 +26,21 @@ class Stale:
         changed: names of what has changed since, as marks name it.
         age_d: its age in days, where that is too much; None where it is not.
         freshness: δ, the probability that it still holds.
+        inside: what it was of a changed thing, in words, where that is known.
     """
 
     experiment: str
     changed: tuple[str, ...]
     age_d: float | None
     freshness: float
+    inside: Mapping[str, str] = field(default_factory=dict)
 
     def reasons(self) -> tuple[str, ...]:
         """Return why in words, one reason a kind of change."""
         by_kind: dict[str, list[str]] = {}
         for name in self.changed:
             by_kind.setdefault(kind_of(name), []).append(name)
-        told = [_words(kind, names) for kind, names in by_kind.items()]
+        told = [_words(kind, [_named(name, self.inside.get(name, "")) for name in names]) for kind, names in by_kind.items()]
         old = [] if self.age_d is None else [f"the last evidence is {self.age_d:.0f} days old"]
         return (*told, *old)
 
@@ -55,20 +57,27 @@ class Aging:
     decay: Decay
     now: float
 
-    def of(self, event: Mapping[str, Any], marks: Mapping[str, str]) -> tuple[float, Stale | None]:
+    def of(
+        self, event: Mapping[str, Any], marks: Mapping[str, str], files: Mapping[str, Mapping[str, str]] | None = None
+    ) -> tuple[float, Stale | None]:
         """Return how fresh evidence is, and why it is stale; None where it answers as well as when it was gathered.
 
         Args:
             event: `learned`.
             marks: hash by name of what the belief depends on, now.
+            files: hash by path below each folder among it, now.
         """
-        then, age_s = event.get("marks") or {}, self.now - event.get("at", self.now)
-        freshness = round(self.decay.freshness(age_s, overlaps(then, marks, _grouped)), _DIGITS)
-        changed = tuple(name for name in sorted({*then, *marks}) if then.get(name) != marks.get(name))
+        then, now = _comparable(event.get("marks") or {}, marks)
+        age_s = self.now - event.get("at", self.now)
+        freshness = round(self.decay.freshness(age_s, overlaps(then, now, _grouped)), _DIGITS)
+        changed = tuple(name for name in sorted({*then, *now}) if then.get(name) != now.get(name))
         old = self.decay.freshness(age_s, {}) < _OLD
         if not changed and not old:
             return freshness, None
-        return freshness, Stale(event["experiment"], changed, age_s / 86_400.0 if old else None, freshness)
+        before = event.get("files") or {}
+        inside = {name: _inside(before[name], (files or {}).get(name, {})) for name in changed if name in before}
+        inside |= {name: f"{then[name]} then, {now[name]} now" for name in changed if is_answered(name)}
+        return freshness, Stale(event["experiment"], changed, age_s / 86_400.0 if old else None, freshness, inside)
 
 
 def aging_of(learned: Iterable[Mapping[str, Any]], now: float) -> Aging:
@@ -93,9 +102,33 @@ def _repeats(decided: Sequence[Mapping[str, Any]]) -> Iterable[Repeat]:
         last[event["belief"]] = event
         if before is None:
             continue
-        differ = overlaps(before.get("marks") or {}, event.get("marks") or {}, _grouped)
+        differ = overlaps(*_comparable(before.get("marks") or {}, event.get("marks") or {}), _grouped)
         if not any(kind_of(name) == "intent" for name in differ):
             yield Repeat(event["at"] - before["at"], differ, event["verdict"] == before["verdict"], by_chance)
+
+
+def _comparable(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return marks of two times without what says nothing: models that answered at one of them only, or at both."""
+    dropped = {
+        name for name in {*then, *now} if is_answered(name) and (name not in then or name not in now or _share(then[name], now[name]))
+    }
+    return tuple({name: mark for name, mark in marks.items() if name not in dropped} for marks in (then, now))  # type: ignore[return-value]
+
+
+def _share(then: str, now: str) -> bool:
+    """Say whether any model answered at both times: several may take turns."""
+    return bool(set(then.split(", ")) & set(now.split(", ")))
+
+
+def _inside(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Return which files of a folder differ."""
+    differ = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+    told = [name if name in then and name in now else f"{name} {'added' if name in now else 'removed'}" for name in differ[:_SHOWN]]
+    return ", ".join(told) + (" and more" if len(differ) > _SHOWN else "")
+
+
+def _named(name: str, inside: str) -> str:
+    return f"{name}: {inside}" if inside else name
 
 
 def _grouped(name: str) -> str:

@@ -101,7 +101,7 @@ class Loop:
         open_ones = self._in_order(self._allowed_now(open_to(recent, told)))
         earlier = [one for one in self.campaign.campaigns() if one.environment == self.past.environment and one.id != self.past.id]
         number, endless = len(self.past.finished), self.past.mode == "watch"
-        end = enough(recent, plan, open_ones, earlier)
+        end = enough(recent, plan, open_ones, earlier, self._check())
         if end is not None and not (endless and is_random(self.past.seed, number)):
             return end
         everything = self._allowed_now(self.campaign.plan(self.question(again=True)).proposals)

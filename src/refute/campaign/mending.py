@@ -9,7 +9,7 @@ from typing import Any
 from refute.campaign.standing import Standing
 from refute.campaign.telling import Judged, Told
 from refute.core.errors import RefuteError
-from refute.core.intent import Belief
+from refute.core.intent import Belief, Intent
 from refute.experiment.assess import Count, Look
 from refute.safety.runs import registered
 
@@ -30,7 +30,7 @@ def mend(told: Told, standings: Mapping[str, Standing]) -> None:
                 before = standings[verdict["belief"]]
                 told.remember(experiment["experiment"], dict(forecast))
                 marks = (experiment.get("marks") or {}).get(before.belief.id, before.marks)
-                told.learn(_judged(before.belief, experiment, verdict), replace(before, marks=marks))
+                told.learn(_judged(told.intent, before.belief, experiment, verdict), replace(before, marks=marks))
     except RefuteError as error:
         if error.problems[0].code != "RUN-CONCURRENT":
             raise
@@ -59,8 +59,10 @@ def _pending(told: Told) -> list[tuple[Mapping[str, Any], Mapping[str, Any], Map
     ]
 
 
-def _judged(belief: Belief, experiment: Mapping[str, Any], verdict: Mapping[str, Any]) -> Judged:
+def _judged(intent: Intent, belief: Belief, experiment: Mapping[str, Any], verdict: Mapping[str, Any]) -> Judged:
     treatment, control = (Count(one["n"], one["breaches"]) for one in (verdict, verdict["control"]))
     absolute = not belief.then.relative or belief.then.quantile is not None  # a relative quantile was fixed at the baseline
     look = Look(treatment=treatment, control=control, bound=verdict["bound"], absolute=absolute)
-    return Judged(verdict["experiment"], experiment["seed"], experiment["arming"]["magnitude"], verdict["verdict"], look)
+    arming, components = experiment["arming"], intent.system.components
+    answered = {name: models for name, models in (verdict.get("versions") or {}).items() if name in components}
+    return Judged(verdict["experiment"], experiment["seed"], arming["magnitude"], verdict["verdict"], look, answered)

@@ -17,7 +17,8 @@ from refute.core.errors import EXIT_INCONCLUSIVE, refuse
 from refute.core.intent import Belief, Intent
 from refute.core.measure import measure
 from refute.experiment.assess import Look
-from refute.intent import fingerprint
+from refute.intent.dependency import answered_mark
+from refute.intent.fingerprint import Fingerprint, around, fingerprint_of
 from refute.learning import Claim, Counts, Seen, combined, mixed, relative_counts
 
 _CERTAIN = 1e-9
@@ -50,6 +51,7 @@ class Standing:
         experiment: that run's id, or "".
         stale: why evidence no longer counts in full; None where there is none like that, or fresh evidence has taken its place.
         marks: hash of everything that the belief depends on, by name.
+        files: hash by path below each folder among it.
         pieces: what each run said, fresh or not.
         search: of its threshold, from fresh runs; None where the belief is about one magnitude.
         sure: probability that a threshold is as believed; None where none is sought.
@@ -61,6 +63,7 @@ class Standing:
     experiment: str = ""
     stale: Stale | None = None
     marks: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     pieces: tuple[Piece, ...] = ()
     search: Search | None = None
     sure: float | None = None
@@ -146,35 +149,51 @@ def standings(intent: Intent, events: Iterable[Mapping[str, Any]], environment: 
         environment: only evidence from here counts.
         now: seconds since the epoch; the present where None.
     """
-    told = [event for event in events if event.get("counted") and event.get("environment", "") == environment]
-    counted = [event for event in told if event.keys() >= _NEEDED]  # some ledgers are older than the counts
+    here = [event for event in events if event.get("environment", "") == environment]
+    counted = [event for event in here if event.get("counted") and event.keys() >= _NEEDED]  # some ledgers are older than the counts
+    answered = {name: models for event in here for name, models in (event.get("answered") or {}).items()}
     aging = aging_of(counted, time.time() if now is None else now)
     by_belief = {name: [event for event in counted if event["belief"] == name] for name in intent.beliefs}
     found: dict[str, Standing] = {}
     for belief in intent.beliefs.values():
-        _stand(intent, belief, by_belief, aging, found)
+        _stand(intent, belief, _Known(by_belief, aging, answered), found)
     return {name: found[name] for name in intent.beliefs}
 
 
-def _stand(
-    intent: Intent, belief: Belief, by_belief: Mapping[str, list[Mapping[str, Any]]], aging: Aging, found: dict[str, Standing]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the ledger knows in one environment.
+
+    Attributes:
+        learned: events that count, by belief, oldest first.
+        aging: how evidence ages.
+        answered: models that components last said they answer with.
+    """
+
+    learned: Mapping[str, list[Mapping[str, Any]]]
+    aging: Aging
+    answered: Mapping[str, str]
+
+
+def _stand(intent: Intent, belief: Belief, known: _Known, found: dict[str, Standing]) -> None:
     """Add where a belief stands, after those that it rests on; beliefs that rest on each other take the first as it is written."""
     if belief.id in found:
         return
     found[belief.id] = Standing(belief, _claim(belief, (), measure(belief.then, intent.indicators).bound))
     for name in belief.depends_on:
         if name in intent.beliefs:
-            _stand(intent, intent.beliefs[name], by_belief, aging, found)
-    marks = fingerprint(intent, belief)
+            _stand(intent, intent.beliefs[name], known, found)
+    now = fingerprint_of(intent, belief)
+    marks = now.marks
+    marks |= {answered_mark(name): known.answered[name] for name in around(intent.system, belief.when.targets) if name in known.answered}
     for name in belief.depends_on:
         if name in intent.beliefs and f"belief:{name}" in marks and found[name].verdict == "refuted":
             marks[f"belief:{name}"] = hashlib.sha256(f"{marks[f'belief:{name}']} refuted".encode()).hexdigest()
-    found[belief.id] = _standing(intent, belief, by_belief[belief.id], marks, aging)
+    found[belief.id] = _standing(intent, belief, known, now)
 
 
-def _standing(intent: Intent, belief: Belief, learned: list[Mapping[str, Any]], marks: dict[str, str], aging: Aging) -> Standing:
-    aged = [(event, *aging.of(event, marks)) for event in learned]
+def _standing(intent: Intent, belief: Belief, known: _Known, now: Fingerprint) -> Standing:
+    aged = [(event, *known.aging.of(event, now.marks, now.files)) for event in known.learned[belief.id]]
     fresh = [event for event, _, stale in aged if stale is None]
     last = fresh[-1] if fresh else {}
     pieces = tuple(_piece(event, freshness) for event, freshness, _ in aged if freshness > 0.0)
@@ -183,7 +202,7 @@ def _standing(intent: Intent, belief: Belief, learned: list[Mapping[str, Any]], 
     stale = None if fresh or not aged else aged[-1][2]
     claim = _claim(belief, () if search else pieces, bound)
     sure = None if search is None else _sure(search, pieces)
-    return Standing(belief, claim, last.get("verdict", ""), last.get("experiment", ""), stale, marks, pieces, search, sure)
+    return Standing(belief, claim, last.get("verdict", ""), last.get("experiment", ""), stale, now.marks, now.files, pieces, search, sure)
 
 
 def _piece(event: Mapping[str, Any], freshness: float) -> Piece:

@@ -26,6 +26,12 @@ _SLOW = re.compile(r"\.(delay|slow\w*|stall|long\w*)$")
 _WORD = re.compile(r"[a-z]{3,}|\d{3}")
 _UNKNOWN = 0.5  # confidence where no relative has been tested
 _MOST_UNITS = 400
+_EMPTY_WORDS = frozenset(
+    _WORD.findall(
+        "after all and any are because been before but did does for from had has have into its not once one our some than that the their"
+        " there they this until was were when which while with without"
+    )
+)
 _ALIKE = 0.5
 _SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
@@ -179,4 +185,4 @@ class _Incidents:
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(text.lower()))
+    return frozenset(_WORD.findall(text.lower())) - _EMPTY_WORDS

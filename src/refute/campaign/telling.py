@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from refute.campaign.ending import odds_of
 from refute.campaign.plan import Proposal, also_struck, show_magnitude
 from refute.campaign.record import Record
 from refute.campaign.search import chances_of, found
@@ -17,12 +18,12 @@ from refute.core.intent import Belief, Intent
 from refute.experiment.assess import Look
 from refute.experiment.design import Experiment
 from refute.experiment.telling import Result
+from refute.intent.dependency import answered_mark
 from refute.learning import Counts, Seen, depth_of, learned_bits, surprisal_bits, surprise_bits
 from refute.safety.admission import Answer, Asked, admission
 from refute.safety.gates import rollback_ready
 from refute.safety.journal import Journal
 from refute.safety.state import probe
-from refute.stats import Answerability
 
 COUNTED = {"held", "refuted", "inconclusive", "aborted"}
 """Verdicts of runs that are evidence."""
@@ -38,6 +39,7 @@ class Judged:
         magnitude: of the fault, None where it has none.
         word: of the verdict.
         look: the evidence; None where there is none.
+        answered: models that components said they answer with, by component.
     """
 
     experiment: str
@@ -45,6 +47,7 @@ class Judged:
     magnitude: float | None
     word: str
     look: Look | None
+    answered: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -97,7 +100,7 @@ class Told:
             magnitude=show_magnitude(arming), share=arming.share, draw=arming.draw, cohort=arming.cohort, seed=arming.seed,
             ramp=list(experiment.shares[:-1]), cohort_by=self.intent.blast_radius.audience.by, units=experiment.units,
             alpha=self.intent.alpha, environment=self.environment, versions={}, cost=experiment.cost(),
-            answerable={name: _odds(one) | {"expected_units": one.expected_units} for name, one in proposal.answerable.items()},
+            answerable={name: odds_of(one) | {"expected_units": one.expected_units} for name, one in proposal.answerable.items()},
             gates=list(gates), proposal=proposal.to_json(), arming=arming.to_json(), **about, **also_struck(experiment.also),
             **({"also_armed": [one.to_json() for one in experiment.also]} if experiment.also else {}),
         )  # fmt: skip
@@ -108,7 +111,7 @@ class Told:
         beliefs = {
             belief.id: {
                 "confidence": now[belief.id].confidence, "expected_bits": proposal.bits[belief.id],
-                **depth.widened(chances_of(belief, proposal.arming.magnitude, _odds(proposal.answerable[belief.id]))),
+                **depth.widened(chances_of(belief, proposal.arming.magnitude, odds_of(proposal.answerable[belief.id]))),
                 **({"widened": depth.widening} if depth.widening else {}),
             }
             for belief in experiment.beliefs
@@ -126,7 +129,8 @@ class Told:
         """Tell what a run says of one of its beliefs; nothing where it came to no verdict."""
         verdict, arming = result.verdicts.get(belief.id), result.experiment.arming
         if verdict is not None:
-            self.learn(Judged(result.experiment.id, arming.seed, arming.magnitude, verdict.word, result.looks.get(belief.id)), before)
+            look = result.looks.get(belief.id)
+            self.learn(Judged(result.experiment.id, arming.seed, arming.magnitude, verdict.word, look, result.answered), before)
 
     def learn(self, judged: Judged, before: Standing) -> None:
         """Tell what a verdict teaches.
@@ -145,7 +149,8 @@ class Told:
         data = {
             "experiment": judged.experiment, "belief": belief.id, "environment": self.environment, "verdict": judged.word,
             "counted": look is not None, "n": seen.counts.units, "breaches": seen.counts.breaches, "bound": seen.bound, "draw": draw,
-            "marks": dict(before.marks),
+            "marks": {**before.marks, **{answered_mark(name): models for name, models in judged.answered.items()}},
+            **({"answered": dict(judged.answered)} if judged.answered else {}), **({"files": before.files} if before.files else {}),
             "confidence_before": before.confidence, "confidence_after": confidence,
             "bits": learned_bits(before.confidence, confidence), "surprise_bits": surprise_bits(before.confidence, confidence),
             "outcome_bits": self._surprisal(judged, belief), **threshold,
@@ -201,7 +206,3 @@ def shown(belief: Belief, standing: Standing) -> dict[str, Any]:
 
 def _gate(answer: Answer) -> dict[str, Any]:
     return {"name": answer.gate, "ok": answer.problem is None, "reason": answer.seen}
-
-
-def _odds(one: Answerability) -> dict[str, float]:
-    return {"held": one.p_held, "refuted": one.p_refuted, "inconclusive": one.p_inconclusive}

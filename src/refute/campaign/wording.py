@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ _TASK = (
     "Write one short, falsifiable claim, in plain English, about how a software system behaves when a fault strikes it. "
     "Say what users keep, without numbers. Answer with that one sentence and nothing else."
 )
+_NO_CLAIM = re.compile(r"[?!]|\.\s+[A-Z]")
+"""A question, an exclamation, or more than one sentence."""
+UNREACHED = "the model could not be asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Model:
         belief = suggestion.belief
         about = f"System: {system}. Component: {belief.when.target}. Fault: {summary} What must hold: {belief.then.text}."
         text = " ".join(self._ask(about).split()).strip("\"'“” ").rstrip(".")
-        if not text or len(text) > _LONGEST or not text.isprintable():
+        if not text or len(text) > _LONGEST or not text.isprintable() or _NO_CLAIM.search(text):
             raise refuse("SUGGEST-MODEL", "the model did not answer with one sentence", where=self.endpoint, seen=text[:60])
         return text
 
@@ -65,12 +69,12 @@ class Model:
             answer = urllib3.request("POST", url, json=body, headers=headers, timeout=_TIMEOUT_S, retries=1)
             return _said(answer.status, json.loads(answer.data))
         except (urllib3.exceptions.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
-            raise refuse("SUGGEST-MODEL", "the model could not be asked", where=self.endpoint, seen=_seen(error)) from None
+            raise refuse("SUGGEST-MODEL", UNREACHED, where=self.endpoint, seen=_seen(error)) from None
 
 
 def _said(status: int, answer: Mapping[str, object]) -> str:
     if status != 200:
-        raise ValueError(f"status {status}")
+        raise ValueError(f"status {status}" + (", set OPENAI_API_KEY" if status in {401, 403} else ""))
     choices = answer["choices"]
     if not isinstance(choices, list):
         raise TypeError("choices is no list")

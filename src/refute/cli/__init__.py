@@ -14,6 +14,7 @@ import click
 
 from refute import __version__
 from refute.cli._signals import heeded
+from refute.cli._streams import steady
 from refute.core.errors import EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_USAGE, RefuteError, refuse
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -88,8 +89,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: without the program's name; by default the process's own.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    with heeded(to_the_last=arguments is None):
+    own = arguments is None
+    out = steady() if own else None
+    with heeded(to_the_last=own):
         code = _exit_code(given)
+    if out is not None:
+        out.flush()
+        if out.lost:
+            click.echo(f"what was said could not be written: {out.lost}", err=True)
+            code = code or EXIT_INCONCLUSIVE
     sys.exit(code)
 
 

@@ -50,6 +50,10 @@ def forecast(belief: str, held_text: str, refuted_text: str, named: bool, by: st
 
 def _share(option: str, text: str) -> float:
     try:
-        return share(text)
+        found = share(text)
     except UnitError as error:
         raise refuse("FORECAST-SHARE", "the probability cannot be read", where=option, seen=text, allowed=str(error)) from None
+    if found >= 1.0:
+        allowed = "less than 100%: who is certain could never be scored, as one surprise would cost infinitely many bits"
+        raise refuse("FORECAST-SHARE", "nobody is certain", where=option, seen=text, allowed=allowed, next=f"{option} 99%")
+    return found

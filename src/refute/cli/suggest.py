@@ -51,7 +51,7 @@ def suggest(file: Path, most: int, incidents: Sequence[str], endpoint: str, mode
 
 def _worded(intent: Intent, found: list[Suggestion], endpoint: str, model: str) -> list[Suggestion]:
     """Return the suggestions in a model's words; where it fails, the catalogue's words stay, and that is told."""
-    from refute.campaign.wording import Model
+    from refute.campaign.wording import UNREACHED, Model
 
     wording, faults = Model(endpoint, model, os.environ.get(_KEY, "")), catalogue()
     told: list[Suggestion] = []
@@ -59,10 +59,12 @@ def _worded(intent: Intent, found: list[Suggestion], endpoint: str, model: str) 
         try:
             claim = wording.word(one, intent.system.name, faults[one.belief.when.fault].summary)
         except RefuteError as error:
-            click.echo(
-                f"{error.problems[0].what}: {error.problems[0].seen}; the catalogue's words stay [{error.problems[0].code}]", err=True
-            )
-            return [*told, *found[len(told) :]]
+            problem = error.problems[0]
+            click.echo(f"{one.belief.id}: {problem.what}: {problem.seen}; the catalogue's words stay [{problem.code}]", err=True)
+            if problem.what == UNREACHED:
+                return [*told, *found[len(told) :]]
+            told.append(one)
+            continue
         told.append(replace(one, belief=replace(one.belief, claim=claim)))
     return told
 

@@ -86,6 +86,7 @@ class Landing:
         control_injected: hits in control; anything but 0 voids the run.
         unattributed: calls to the target without unit context: counted, never faulted.
         cut: calls that were being held when the fault was removed: drawn, and not delivered for that reason alone.
+        models: names that untouched replies gave of the model that answers, a few of them.
         effect: what was delivered, counted by name (`{"status 429": 14}`), or measured (`{"added_delay_s": 2.0}`).
         reason: why nothing or too little landed, where the injector knows.
     """
@@ -98,15 +99,16 @@ class Landing:
     effect: dict[str, float] = field(default_factory=dict)
     reason: str = ""
     cut: int = 0
+    models: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
-        return asdict(self)
+        return asdict(self) | {"models": list(self.models)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Landing:
         """Return the landing that `to_json` wrote."""
-        return cls(**data)
+        return cls(**data | {"models": tuple(data.get("models", ()))})
 
     def __add__(self, other: Landing) -> Landing:
         """Add the counts of two processes that were armed alike."""
@@ -120,6 +122,7 @@ class Landing:
             {name: self.effect.get(name, 0) + other.effect.get(name, 0) for name in sorted(names)},
             "; ".join(dict.fromkeys(reason for reason in (self.reason, other.reason) if reason)),
             self.cut + other.cut,
+            tuple(sorted({*self.models, *other.models})),
         )
 
 

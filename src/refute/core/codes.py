@@ -123,8 +123,8 @@ CODES: dict[str, tuple[str, str, str]] = {
         "Remove or update the package that adds it.",
     ),
     "FORECAST-SHARE": (
-        "A probability that cannot be read",
-        "Probabilities are percentages between 0% and 100%.",
+        "A probability that cannot be read, or certainty",
+        "Probabilities are percentages from 0% to less than 100%; a surprise to somebody who was certain would cost infinitely many bits.",
         "Write it as `--held 70%`.",
     ),
     "FORECAST-SUM": (

@@ -63,6 +63,7 @@ class Component:
         place: where it is found on this host.
         via: what stands on the way to it: `proxy`, or `exec NAME` for the program that calls it; "" for whatever can reach it.
         version: of what runs there, as stated; `env:NAME` where an environment variable holds it; "" where nobody states it.
+        stand_in: what a fault may put in its place: another model's name at the same endpoint, or `module:function`; or "".
     """
 
     name: str
@@ -73,6 +74,7 @@ class Component:
     place: Place = Place()
     via: str = ""
     version: str = ""
+    stand_in: str = ""
 
     @property
     def program(self) -> str:
@@ -91,7 +93,7 @@ class Component:
         """Return a JSON object."""
         place = {name: value for name, value in asdict(self.place).items() if value}
         made = {"name": self.name, "kind": self.kind, "calls": list(self.calls), "endpoint": self.endpoint, "python": self.python}
-        more = {"place": place, "via": self.via, "version": self.version}
+        more = {"place": place, "via": self.via, "version": self.version, "stand_in": self.stand_in}
         return made | {name: value for name, value in more.items() if value}
 
     @classmethod
@@ -99,4 +101,5 @@ class Component:
         """Return the component that `to_json` wrote."""
         place = Place(**data.get("place", {}))
         where = data["endpoint"], data["python"]
-        return cls(data["name"], data["kind"], tuple(data["calls"]), *where, place, data.get("via", ""), data.get("version", ""))
+        more = (data.get(name, "") for name in ("via", "version", "stand_in"))
+        return cls(data["name"], data["kind"], tuple(data["calls"]), *where, place, *more)

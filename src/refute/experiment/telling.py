@@ -85,6 +85,12 @@ class Result:
         """Whether every fault hit something in treatment, and none anything in control."""
         return bool(self.landings) and all(one.injected and not one.control_injected for one in self.landings)
 
+    @property
+    def answered(self) -> dict[str, str]:
+        """Models that components said they answer with, by component."""
+        pairs = zip(self.experiment.armings, self.landings, strict=False)
+        return {arming.component.name: ", ".join(landing.models) for arming, landing in pairs if landing.models}
+
     def decided(self) -> list[Belief]:
         """Return the beliefs that got a verdict."""
         return [belief for belief in self.experiment.beliefs if belief.id in self.verdicts]
@@ -232,8 +238,8 @@ class Telling:
         self.emit(
             "verdict", belief=belief.id, claim=belief.claim, then=belief.then.text, verdict=verdict.word, reasons=list(verdict.reasons),
             **look.to_json(), injected=result.landing.injected, unit=self._experiment.intent.workload.unit,
-            environment=self._experiment.environment, versions=result.versions, landed=landed, rolled_back=result.rolled_back,
-            recovered=result.recovered,
+            environment=self._experiment.environment, versions=result.versions | result.answered, landed=landed,
+            rolled_back=result.rolled_back, recovered=result.recovered,
         )  # fmt: skip
         result.verdicts[belief.id] = verdict
 

@@ -81,7 +81,7 @@ def _degraded(call: Call, magnitude: float | None, rng: random.Random) -> Strike
     """Ask a weaker model, or the same one without its instructions; where the answer names a model, it is the one asked for."""
     del magnitude, rng
     codec = codec_of(call)
-    if weaker := codec.weaker_than(call.model):
+    if weaker := call.stand_in or codec.weaker_than(call.model):
         told = field_strike("weaker model", call, Edit(model=call.model))
         return replace(told, request=codec.for_model(call.request, weaker))
     return Strike("instructions lost", request=codec.uninstructed(call.request))
@@ -89,7 +89,9 @@ def _degraded(call: Call, magnitude: float | None, rng: random.Random) -> Strike
 
 def _can_degrade(call: Call) -> bool:
     codec = codec_of(call)
-    return call.operation in {"chat", "responses"} and bool(codec.weaker_than(call.model) or codec.uninstructed(call.request))
+    return call.operation in {"chat", "responses"} and bool(
+        call.stand_in or codec.weaker_than(call.model) or codec.uninstructed(call.request)
+    )
 
 
 def _begins_json(text: str) -> bool:
@@ -228,7 +230,8 @@ FAULTS: tuple[Fault, ...] = (
         "The answers are worse, in silence.",
         _KINDS,
         "wrong_answer",
-        effect="the request goes to a weaker model of the same maker, and the answer bears the name of the one that was asked for; "
+        effect="the request goes to the component's `stand_in`, or to a weaker model of the same maker, which really answers, and the "
+        "answer bears the name of the one that was asked for; "
         "where none is known, the request goes on without the instructions (the system prompt) of the application",
         landing="number of requests sent on so",
         belief="Worse answers for some users are noticed within a day",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from refute.core.system import ComponentKind
@@ -11,7 +13,7 @@ from refute.faults._data import awaits_change, on_exchange, on_python
 from refute.faults.spec import Fault, Magnitude
 from refute.wire.codec import codec_of
 from refute.wire.events import Edit
-from refute.wire.exchange import UNCHANGED, Call, Reply, Strike
+from refute.wire.exchange import UNCHANGED, Call, PythonCall, PythonStrike, Reply, Strike
 
 _KINDS: frozenset[ComponentKind] = frozenset({"embedder"})
 _SAME_LENGTH = {
@@ -78,11 +80,42 @@ def _swapped(data: Any, _magnitude: float | None, _rng: random.Random) -> Any:
 
 
 _turned_exchange = on_exchange("vectors of another space", _swapped)
+_turned_python = on_python("vectors of another space", _swapped)
+
+
+@cache
+def _function(reference: str) -> Callable[..., Any]:
+    module, _, name = reference.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found
+
+
+def _shape(vectors: Any) -> tuple[int, ...]:
+    """Return how many vectors there are, and how long they are, as far as that is regular."""
+    if hasattr(vectors, "shape"):
+        return tuple(vectors.shape)
+    return (len(vectors), *_shape(vectors[0])) if isinstance(vectors, list | tuple) and vectors else ()
+
+
+def _swapped_python(call: PythonCall, magnitude: float | None, rng: random.Random) -> PythonStrike:
+    """Have the component's stand-in embed the same texts; what is not of the same shape would be noticed at once, and is left alone."""
+    if not call.stand_in:
+        return _turned_python(call, magnitude, rng)
+
+    def rewrite(result: Any) -> Any:
+        other = _function(call.stand_in)(*call.args, **call.kwargs)
+        if _shape(other) != _shape(result):
+            raise ValueError(f"{call.stand_in} gives {_shape(other)}")
+        if hasattr(result, "shape"):
+            return _like(result, other)
+        return other.tolist() if hasattr(other, "tolist") else other
+
+    return PythonStrike("another model's vectors", rewrite=rewrite)
 
 
 def _swapped_exchange(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
     """Ask a real second model of the same length where one is known; the answer bears the name of the one asked for."""
-    codec, other = codec_of(call), _SAME_LENGTH.get(call.model)
+    codec, other = codec_of(call), call.stand_in or _SAME_LENGTH.get(call.model)
     if other is None:
         return _turned_exchange(call, magnitude, rng)
 
@@ -119,16 +152,16 @@ FAULTS: tuple[Fault, ...] = (
         "The vectors are another model's, of the same length.",
         _KINDS,
         "wrong_answer",
-        effect="over HTTP, where the provider has another model whose vectors are as long, the request goes to that one, and the "
-        "answer bears "
-        "the name of the one asked for; elsewhere each vector goes through a fixed turn of its space, which keeps all distances among such "
-        "vectors and none to those in an index",
+        effect="the component's `stand_in` embeds the same texts: another model at the same endpoint, or another function, whose vectors "
+        "are as long; over HTTP, where none is stated and the provider has such a model, that one, and the answer bears the name of the "
+        "one asked for. Where there is no such model, each vector goes through a fixed turn of its space, which keeps all distances among "
+        "such vectors and none to those in an index",
         landing="counted as the vectors are handed to the caller, or the request is sent to the other model",
         belief="A mixed index is noticed by its answers within a day",
         source="`text-embedding-ada-002` and `text-embedding-3-small` are both 1536 long",
         typical_share=0.3,
         strike_exchange=_swapped_exchange,
-        strike_python=on_python("vectors of another space", _swapped),
+        strike_python=_swapped_python,
         matches_exchange=_is_embedding,
     ),
 )

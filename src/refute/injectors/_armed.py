@@ -86,6 +86,8 @@ class Armed:
             return None
         if self.memory.size:
             call = replace(call, earlier=self.memory.others(identity), first=self.memory.first(identity))
+        if self.arming.component.stand_in:
+            call = replace(call, stand_in=self.arming.component.stand_in)
         if self._fault.matches_python is not None and not self._fault.matches_python(call):
             self._miss("calls could not be hit by this fault, or not yet")
             return Begun(self, identity, None, None)

@@ -16,7 +16,8 @@ from refute.injectors._calls import Attempt, Hit
 from refute.injectors.switch import Switch
 from refute.wire import framing
 from refute.wire.codec import Codec, recognise
-from refute.wire.exchange import FRAMING, Failure, Headers, Pause, Reply, Request, Step, StreamRewriter, Strike, without
+from refute.wire.events import StreamEvent
+from refute.wire.exchange import FRAMING, Call, Failure, Headers, Pause, Reply, Request, Step, StreamRewriter, Strike, without
 
 
 class View(Protocol):
@@ -93,11 +94,18 @@ class Aim:
         fault: what it does.
         magnitude: how hard.
         switch: decides and counts.
+        stand_in: see `Call.stand_in`.
     """
 
     fault: Fault
     magnitude: float | None
     switch: Switch
+    stand_in: str = ""
+
+    def call(self, view: View) -> Call:
+        """Return what a request means."""
+        call = recognise(view.request())[1]
+        return replace(call, stand_in=self.stand_in) if self.stand_in else call
 
 
 def script(aim: Aim, view: View) -> Script | Attempt | None:
@@ -112,7 +120,7 @@ def script(aim: Aim, view: View) -> Script | Attempt | None:
         fault may touch it.
     """
     fault = aim.fault
-    if fault.matches_exchange is not None and not fault.matches_exchange(recognise(view.request())[1]):
+    if fault.matches_exchange is not None and not fault.matches_exchange(aim.call(view)):
         aim.switch.could_not("that ask for something else than it strikes")
         return None
     unit = aim.switch.unit_of_call()
@@ -123,7 +131,9 @@ def script(aim: Aim, view: View) -> Script | Attempt | None:
     attempt = aim.switch.attempt(unit, view.identity(), view.attempt)
     if attempt is None:
         return None
-    return attempt if attempt.hit is None else _hit(aim, view, attempt, attempt.hit)
+    if attempt.hit is not None:
+        return _hit(aim, view, attempt, attempt.hit)
+    return _named(aim, view, attempt) if aim.switch.curious else attempt
 
 
 def _missed(attempt: Attempt, ask: Do | Send = ASK) -> Script:
@@ -135,6 +145,33 @@ def _missed(attempt: Attempt, ask: Do | Send = ASK) -> Script:
         raise
     attempt.ended(failed=head.status >= 400)
     return None
+
+
+def _named(aim: Aim, view: View, attempt: Attempt) -> Script:
+    """Do what `_missed` does, and note the model that the reply names."""
+    aim.switch.will_read()
+    try:
+        head: Head = yield ASK
+    except BaseException:
+        attempt.ended(failed=True)
+        raise
+    attempt.ended(failed=head.status >= 400)
+    if not 200 <= head.status < 300:
+        return None
+    codec, switch = view.codec(), aim.switch
+    if not is_stream(head):
+        reply: Reply = yield READ
+        switch.answered(codec.model(reply))
+        return None
+
+    def named(event: StreamEvent) -> bool:
+        if event.model:
+            switch.answered(event.model)
+        return bool(event.model)
+
+    pump = Pump(switch)
+    pump.watch(codec, named, lambda: None)
+    return pump
 
 
 def _hit(aim: Aim, view: View, attempt: Attempt, hit: Hit) -> Script:
@@ -245,7 +282,7 @@ def _unfit(awaits: Awaits, head: Head) -> str:
 def _strike(aim: Aim, view: View, hit: Hit) -> Strike | None:
     if aim.fault.strike_exchange is None:
         return None
-    return aim.fault.strike_exchange(recognise(view.request())[1], aim.magnitude, hit.rng)
+    return aim.fault.strike_exchange(aim.call(view), aim.magnitude, hit.rng)
 
 
 def is_stream(head: Head) -> bool:

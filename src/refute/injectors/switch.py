@@ -14,6 +14,7 @@ from refute.core.context import UnitContext, current_unit, shielded
 from refute.core.draws import BLOCK, WORD, CallDraws, uniform
 from refute.core.errors import refuse
 from refute.core.lease import Lease
+from refute.core.system import ComponentKind
 from refute.injectors._calls import Attempt, Drawn, Hit, Identity, LogicalCall, Reading, Seen
 
 
@@ -37,6 +38,11 @@ class Ticks:
 
 _LITERALLY = Reading(lambda request: [request], lambda trace: hash(trace[0]), hash)
 """Reads requests that are nothing but a text."""
+
+
+_ANSWERING: frozenset[ComponentKind] = frozenset({"llm", "embedder", "guardrail_model"})
+_MODELS_READ = 4
+_LONGEST_NAME = 120
 
 
 class Switch:
@@ -87,6 +93,8 @@ class Switch:
         self._effect: Counter[str] = Counter()
         self._spared: Counter[str] = Counter()
         self._cut = 0
+        self._models: set[str] = set()
+        self._to_read = _MODELS_READ if arming.component.kind in _ANSWERING and arming.share > 0 else 0
         self._users: dict[tuple[str, str], Drawn] = {}
         self.missed = self._glance()
 
@@ -211,6 +219,21 @@ class Switch:
         if first or self.arming.draw == "user":
             hit.unit.saw_hit(self.component)
 
+    @property
+    def curious(self) -> bool:
+        """Whether replies that are left untouched are still to be read for the name of the model that answers: a few are enough."""
+        return self._to_read > 0
+
+    def will_read(self) -> None:
+        """Note that one more of them is being read."""
+        self._to_read -= 1
+
+    def answered(self, model: str) -> None:
+        """Note the model that an untouched reply names, "" where it names none."""
+        if model:
+            with self._lock:
+                self._models.add(model[:_LONGEST_NAME])
+
     def could_not(self, why: str) -> None:
         """Count a call that reached the component, and that the fault cannot hit.
 
@@ -239,6 +262,7 @@ class Switch:
                 dict(self._effect),
                 reason="" if any(eligible.values()) else could_not,
                 cut=self._cut,
+                models=tuple(sorted(self._models)),
             )
 
     def eligible(self, kept: Any) -> int:

@@ -86,6 +86,7 @@ def _system(shape: shapes.IntentShape, folder: Path) -> System:
             _place(about, shape.system.hosts, folder),
             about.via or "",
             about.version or "",
+            about.stand_in or "",
         )
         for name, about in shape.system.components.items()
     }

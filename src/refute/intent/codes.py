@@ -5,6 +5,7 @@ from __future__ import annotations
 from refute.intent.combination_codes import CODES as COMBINATION
 from refute.intent.deviation_codes import CODES as DEVIATION
 from refute.intent.radius_codes import CODES as RADIUS
+from refute.intent.stand_in_codes import CODES as STAND_IN
 from refute.intent.training_codes import TRAINING_CODES
 
 CODES: dict[str, tuple[str, str, str]] = {
@@ -494,6 +495,7 @@ CODES: dict[str, tuple[str, str, str]] = {
     ),
     **COMBINATION,
     **RADIUS,
+    **STAND_IN,
     **DEVIATION,
     **TRAINING_CODES,
 }

@@ -16,6 +16,7 @@ from refute.core.system import ComponentKind
 _MODELS: frozenset[ComponentKind] = frozenset({"llm", "embedder", "model_server", "guardrail_model"})
 _INDEXES: frozenset[ComponentKind] = frozenset({"retriever", "vector_store", "feature_store", "datastore", "cache"})
 _ASKED_S = 10.0
+_ANSWERED = " as it answers"
 
 _INTENT = frozenset({"workload", "cases", "indicator", "criterion", "fault", "component"})
 _PREFIXES = {
@@ -85,6 +86,16 @@ def version_mark(name: str, kind: ComponentKind) -> str:
     """Return the name of the mark for a component's version."""
     sort = "model" if kind in _MODELS else "index" if kind in _INDEXES else "deployment"
     return f"{sort}:{name}"
+
+
+def answered_mark(name: str) -> str:
+    """Return the name of the mark for the model that a component said it answers with."""
+    return f"model:{name}{_ANSWERED}"
+
+
+def is_answered(mark: str) -> bool:
+    """Say whether a mark is one of `answered_mark`; it names models, and says nothing where there is only one side of it."""
+    return mark.endswith(_ANSWERED)
 
 
 def _package(name: str) -> str:

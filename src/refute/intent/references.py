@@ -44,6 +44,11 @@ def _references(shape: IntentShape) -> list[tuple[Steps, str]]:
     found: list[tuple[Steps, str | None]] = [
         (("system", "components", name, "python"), about.python) for name, about in shape.system.components.items()
     ]
+    found += [
+        (("system", "components", name, "stand_in"), about.stand_in)
+        for name, about in shape.system.components.items()
+        if about.python is not None
+    ]
     found += [(("workload", "python"), shape.workload.python), (("workload", "setup"), shape.workload.setup)]
     if shape.workload.training is not None:
         found.append((("workload", "training", "python"), shape.workload.training.python))

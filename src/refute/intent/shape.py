@@ -89,6 +89,11 @@ class ComponentShape(Part):
         description="What runs there: a model and its version, an image's digest, a release; env:NAME where a variable holds it. "
         "Its change makes answers stale.",
     )
+    stand_in: Text | None = Field(
+        default=None,
+        description="What `embedder.swapped` and `content.degraded` put in its place: another model's name at the same endpoint, or "
+        "module:function with the same arguments.",
+    )
     host: Text | None = Field(
         default=None, description="Host of `system.hosts` that it runs on, if not on this one; process, port and directory are those there."
     )

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,7 +22,7 @@ from refute.core.arming import Handle
 from refute.core.clock import lease_now_s
 from refute.core.errors import RefuteError, refuse
 from refute.core.process import ProcessIdentity, this_process
-from refute.safety.state import explained, make_directory, state_directory, sync_directory, write_durably
+from refute.safety.state import explained, keep_to_ourselves, make_directory, state_directory, sync_directory, write_durably
 
 State = Literal["intended", "applied", "rolled_back", "verified"]
 STATES: tuple[State, ...] = get_args(State)
@@ -97,6 +98,7 @@ class Journal:
                 `JOURNAL-IO`): with `intended`, nothing may be applied then; a rollback goes on regardless.
         """
         path = self._path(handle.id)
+        keep_to_ourselves(self.directory)
         make_directory(self._done)
         with explained(path), _locked(path, create=state == "intended") as descriptor:
             lines, end = _read(descriptor)
@@ -131,7 +133,8 @@ class Journal:
 
     def damaged(self) -> list[Path]:
         """Return files that make no sense though a step was written whole; only a person can tell what they were."""
-        return [path for path in self._files() if _entry(path) is None and _was_written(path)]
+        unclear = [path for path in self._files() if _entry(path) is None and _was_written(path)]
+        return [path for path in unclear if _entry(path) is None and _was_written(path)]  # else it was just being written, or put away
 
     def prune(self) -> None:
         """Put finished files away, and drop those that hold nothing and the oldest finished ones."""
@@ -139,9 +142,9 @@ class Journal:
             entry = _entry(path)
             if entry is not None and entry.state == "verified":
                 self._archive(path)
-            elif entry is None and not _was_written(path) and self._now() - path.stat().st_mtime > 60:
+            elif entry is None and not _was_written(path) and self._now() - _changed_s(path) > 60:
                 path.unlink(missing_ok=True)
-        finished = sorted(self._done.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
+        finished = sorted(self._done.glob("*.jsonl"), key=_changed_s, reverse=True)
         for path in finished[_KEPT:]:
             path.unlink(missing_ok=True)
 
@@ -161,6 +164,7 @@ class Journal:
         return self.directory / f"{name}.jsonl"
 
     def _files(self) -> list[Path]:
+        keep_to_ourselves(self.directory)
         with explained(self.directory):
             if not self.directory.is_dir():
                 return []
@@ -168,7 +172,8 @@ class Journal:
 
     def _archive(self, path: Path) -> None:
         make_directory(self._done)
-        path.replace(self._done / path.name)
+        with suppress(FileNotFoundError):  # another process, which prunes, was quicker
+            path.replace(self._done / path.name)
 
 
 @contextmanager
@@ -209,6 +214,14 @@ def _parsed(data: bytes) -> list[dict[str, Any]]:
     return lines
 
 
+def _changed_s(path: Path) -> float:
+    """Return when a file was changed, seconds since the epoch; the end of time where another process has just taken it away."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
+
+
 def _lines_of(path: Path) -> list[dict[str, Any]]:
     try:
         return _parsed(path.read_bytes())
@@ -217,16 +230,12 @@ def _lines_of(path: Path) -> list[dict[str, Any]]:
 
 
 def _was_written(path: Path) -> bool:
-    """Say whether a whole line was ever written; one that was torn by a crash means that nothing was applied yet.
-
-    Some file systems leave zeros where a crash took what was written.
-    """
+    """Say whether a whole line was ever written; one that was torn by a crash means that nothing was applied yet."""
     with explained(path):
         try:
-            data = path.read_bytes()
+            return b"\n" in path.read_bytes()
         except FileNotFoundError:
             return False
-    return b"\n" in data or (bool(data) and not data.strip(b"\0"))
 
 
 def _entry(path: Path) -> Entry | None:

@@ -37,6 +37,25 @@ def make_directory(directory: Path) -> None:
         for place in reversed(missing):
             place.mkdir(mode=0o700, exist_ok=True)
             sync_directory(place.parent)
+    keep_to_ourselves(directory)
+
+
+def keep_to_ourselves(directory: Path) -> None:
+    """Let nobody else write to a directory of ours, nor to the state directory around it: what stands there is believed, and undone.
+
+    Raises:
+        RefuteError: it belongs to somebody else (`JOURNAL-PERMISSION`).
+    """
+    around = state_directory()
+    with explained(directory):
+        for place in (directory, around) if around in directory.parents else (directory,):
+            if not place.is_dir():
+                continue
+            found = place.stat()
+            if found.st_uid not in {0, os.geteuid()}:
+                raise PermissionError(errno.EPERM, f"it belongs to user {found.st_uid}")
+            if found.st_mode & 0o022:
+                place.chmod(0o700)
 
 
 def probe(directory: Path) -> Path:

@@ -132,6 +132,7 @@ class Call:
         model: model asked for, or "".
         attempt: 0 for the first try of a logical call, 1 for its first retry, …, where the client says so; else -1.
         request: the request itself.
+        stand_in: name of another model at the same endpoint that a fault may ask instead, or "".
     """
 
     protocol: str
@@ -140,6 +141,7 @@ class Call:
     model: str
     attempt: int
     request: Request
+    stand_in: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,7 @@ class PythonCall:
         kwargs: keyword arguments.
         earlier: what the same function really answered to other arguments while armed, for faults that remember.
         first: what it really answered to these very arguments first while armed, in a tuple; empty where it has not yet.
+        stand_in: `module:function` of what a fault may call in its place, or "".
     """
 
     name: str
@@ -204,6 +207,7 @@ class PythonCall:
     kwargs: dict[str, Any] = field(default_factory=dict)
     earlier: tuple[Any, ...] = ()
     first: tuple[Any, ...] = ()
+    stand_in: str = ""
 
 
 class Unchanged(Enum):

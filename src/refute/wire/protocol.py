@@ -99,6 +99,11 @@ class Codec:
         del reply
         return None
 
+    def model(self, reply: Reply) -> str:
+        """Return the name of the model that a whole reply says answers, "" where it names none."""
+        answer = self.answer(reply)
+        return "" if answer is None else model_of(answer.data)
+
     def edit_answer(self, reply: Reply, answer: Answer, edit: Edit) -> Reply:
         """Return a whole reply with some of what it says replaced."""
         del answer, edit
@@ -149,6 +154,11 @@ class Codec:
         bare = model.rpartition("/")[2]
         found = next((weaker for start, weaker in self.weaker if bare.startswith(start)), "")
         return "" if bare.startswith(found) else found
+
+
+def model_of(data: Any) -> str:
+    """Return the model that a JSON object names as the one that answers."""
+    return string(mapping(data).get("model")) or string(mapping(data).get("modelVersion"))
 
 
 def of_json(reply: Reply, data: Any) -> Reply:

@@ -84,8 +84,15 @@ class BallastInjector:
         return self._watch.landed(handle)
 
     def rollback(self, handle: Handle) -> None:
-        """Delete the file."""
-        Path(handle.data["file"]).unlink(missing_ok=True)
+        """Delete the file, and never another one, whatever a journal says.
+
+        Raises:
+            RefuteError: the handle names a file that is not its own (`HOST-REFUSED`).
+        """
+        file = Path(handle.data["file"])
+        if file.name != f"{_NAME}{handle.id}":
+            raise refused(arming_of(handle), f"{file} is not a file of this fault")
+        file.unlink(missing_ok=True)
 
     def verify(self, handle: Handle) -> bool:
         """Say whether the file is gone from the file system that it was made on; one that is not mounted cannot be looked at."""

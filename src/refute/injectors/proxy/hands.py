@@ -70,7 +70,7 @@ class Armed:
         lone = UnitContext("process", "treatment") if arming.cohort >= 1 else None
         self.target = Target(arming.component)
         self.lease = Sublease(lease)
-        self.aim = Aim(catalogue()[arming.fault], arming.magnitude, Switch(arming, self.lease, lone))
+        self.aim = Aim(catalogue()[arming.fault], arming.magnitude, Switch(arming, self.lease, lone), arming.component.stand_in)
         self._lock = threading.Lock()
         self._missed: Counter[str] = Counter()
 

@@ -32,17 +32,25 @@ class Armed:
         failed: see `Switch.failed`.
     """
 
-    __slots__ = ("aim", "failed", "lease", "missed", "target")
+    __slots__ = ("_glance", "aim", "failed", "lease", "missed", "target")
 
     def __init__(self, arming: Arming, lease: Lease) -> None:
         """Start with nothing seen."""
         self.target = Target(arming.component)
         self.lease = Sublease(lease)
         fault, switch = catalogue()[arming.fault], Switch(arming, self.lease, reading=READING)
-        self.aim = Aim(fault, arming.magnitude, switch)
+        self.aim = Aim(fault, arming.magnitude, switch, arming.component.stand_in)
         by_draw_alone = arming.draw == "call" and not arming.turn and fault.awaits is None and fault.matches_exchange is None
-        self.missed: Callable[[Any], UnitContext | None] = switch.missed if by_draw_alone else _cannot_tell
+        self._glance = switch.missed if by_draw_alone else _cannot_tell
+        self.missed: Callable[[Any], UnitContext | None] = self._after_reading if switch.curious else self._glance
         self.failed = switch.failed
+
+    def _after_reading(self, request: Any) -> UnitContext | None:
+        """Leave calls to the slow way until enough replies were read for the model that they name."""
+        if self.aim.switch.curious:
+            return None
+        self.missed = self._glance
+        return self._glance(request)
 
 
 def _cannot_tell(_request: Any) -> None:

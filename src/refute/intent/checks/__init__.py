@@ -12,6 +12,7 @@ from refute.intent.checks.faults import check_faults
 from refute.intent.checks.files import check_files
 from refute.intent.checks.journeys import check_journeys
 from refute.intent.checks.safety import check_safety
+from refute.intent.checks.stand_in import check_stand_in
 from refute.intent.checks.subject import Subject
 from refute.intent.checks.training import check_training
 
@@ -25,6 +26,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     check_training,
     check_deviation,
     check_order,
+    check_stand_in,
 )
 
 

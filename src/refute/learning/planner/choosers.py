@@ -81,7 +81,7 @@ class RiskRanked(_Informed):
 
     def scores(self, learner: Learner, pool: Sequence[Faults]) -> Floats:
         """Return predicted probabilities of an outage."""
-        return self.information.outcomes(learner, pool)[0]
+        return 1 - self.information.outcomes(learner, pool).available
 
 
 class Uncertainty(_Informed):
@@ -91,7 +91,7 @@ class Uncertainty(_Informed):
 
     def scores(self, learner: Learner, pool: Sequence[Faults]) -> Floats:
         """Return closeness of the forecast to even odds."""
-        return 0.5 - np.abs(self.information.outcomes(learner, pool)[0] - 0.5)
+        return 0.5 - np.abs(self.information.outcomes(learner, pool).available - 0.5)
 
 
 class ByInformation(_Informed):

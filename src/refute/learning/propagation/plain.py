@@ -6,14 +6,14 @@ It knows nothing of what calls what. The propagation model has to beat it; where
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from refute.learning.propagation.kinds import Floats
-from refute.learning.propagation.space import Faults, Run
+from refute.learning.propagation.space import Fault, Faults, Run
 
 _BASE: Final = 0.4
 _APPLICATION: Final = 2.0
@@ -68,14 +68,58 @@ class PlainLearner:
         return found
 
     def observe(self, run: Run) -> None:
-        """Learn from a run; two that fail together share the blame by how likely each was to fail."""
+        """Learn from a run."""
         if not run.faults:
             return
-        failing = np.array([1 - self.survival(*fault) for fault in run.faults])
-        blame = np.zeros(len(failing)) if run.available else failing / max(1 - float(np.prod(1 - failing)), 1e-9)
-        for fault, share in zip(run.faults, blame, strict=True):
-            said = np.array([1 - share, 1.0])
+        for fault, said in self._said(run.faults, available=run.available):
             self.whole += said
             self.calls[fault.call] += said
-            self.kinds[fault.call, fault.kind] += said
-        self.pairs[tuple(fault.call for fault in run.faults)] += np.array([float(run.available), 1.0])
+            self.kinds[fault] += said
+        self.pairs[_pair(run.faults)] += np.array([float(run.available), 1.0])
+
+    def supposing(self, sets: Sequence[Faults], seen: Sequence[tuple[Faults, bool]]) -> Floats:
+        """Return the forecasts that single runs would leave.
+
+        Args:
+            sets: of faults to forecast.
+            seen: by run: its faults, and whether the entry point answered.
+
+        Returns:
+            [run, set] probabilities that the entry point answers.
+        """
+        faults = {fault: n for n, fault in enumerate(dict.fromkeys(one for group in (*sets, *(run for run, _ in seen)) for one in group))}
+        calls = {call: n for n, call in enumerate(dict.fromkeys(fault.call for fault in faults))}
+        pairs = {pair: n for n, pair in enumerate(dict.fromkeys(_pair(group) for group in (*sets, *(run for run, _ in seen))))}
+        whole, by_call = np.tile(self.whole, (len(seen), 1)), _rows(self.calls, calls, len(seen))
+        by_kind, by_pair = _rows(self.kinds, faults, len(seen)), _rows(self.pairs, pairs, len(seen))
+        for row, (run, available) in enumerate(seen):
+            for fault, said in self._said(run, available=available):
+                whole[row] += said
+                by_call[row, calls[fault.call]] += said
+                by_kind[row, faults[fault]] += said
+            by_pair[row, pairs[_pair(run)]] += (float(available), 1.0)
+        base = ((_APPLICATION * _BASE + whole[:, 0]) / (_APPLICATION + whole[:, 1]))[:, None]
+        own = ((_CALL * base + by_call[..., 0]) / (_CALL + by_call[..., 1]))[:, [calls[fault.call] for fault in faults]]
+        survival = np.append((_KIND * own + by_kind[..., 0]) / (_KIND + by_kind[..., 1]), np.ones((len(seen), 1)), axis=1)
+        width = max(map(len, sets), default=0)
+        at = np.array([[*(faults[fault] for fault in group), *[-1] * (width - len(group))] for group in sets], dtype=int)
+        several = np.array([len(group) > 1 for group in sets])
+        pair = by_pair[:, [pairs[_pair(group)] for group in sets]] * several[:, None]
+        found: Floats = (_PAIR * survival[:, at].prod(-1) + pair[..., 0]) / (_PAIR + pair[..., 1])
+        return found
+
+    def _said(self, faults: Faults, *, available: bool) -> list[tuple[Fault, Floats]]:
+        """Return what a run says of each fault: survived and seen; two share the blame by how likely each was to fail."""
+        failing = np.array([1 - self.survival(*fault) for fault in faults])
+        blame = np.zeros(len(failing)) if available else failing / max(1 - float(np.prod(1 - failing)), 1e-9)
+        return [(fault, np.array([1 - share, 1.0])) for fault, share in zip(faults, blame, strict=True)]
+
+
+def _pair(faults: Faults) -> tuple[str, ...]:
+    return tuple(fault.call for fault in faults)
+
+
+def _rows(counts: Mapping[Any, Floats], names: Mapping[Any, int], rows: int) -> Floats:
+    """Return [row, name, 2] counts, each row a copy."""
+    found = np.array([counts.get(name, np.zeros(2)) for name in names]).reshape(-1, 2)
+    return np.repeat(found[None], rows, axis=0)

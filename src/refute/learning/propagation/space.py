@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -102,7 +102,8 @@ def read_space(path: Path) -> FaultSpace:
     """Read a fault space.
 
     Args:
-        path: a JSON file with `application`, `calls` and `runs`; the first run is without faults.
+        path: a JSON file with `application`, `calls` and `runs`; the first run without faults is the steady one. Where runs do not say
+            `degraded`, they were not.
 
     Raises:
         RefuteError: If the file cannot be read or does not have that shape.
@@ -118,12 +119,12 @@ def read_space(path: Path) -> FaultSpace:
     if unknown:
         raise _unreadable(path, f"runs name calls that `calls` lacks: {', '.join(sorted(unknown)[:3])}")
     if space.steady.faults or not space.steady.available:
-        raise _unreadable(path, "the first run has faults or was not available")
+        raise _unreadable(path, "no run is without faults" if space.steady.faults else "the run without faults was not available")
     return space
 
 
 def read_spaces(folder: Path) -> list[FaultSpace]:
-    """Read every fault space of a folder, in the order of the files' names.
+    """Read every fault space of a folder, in the order of the files' names; what has the name of another gets that of its file, too.
 
     Raises:
         RefuteError: If there is none, or one cannot be read.
@@ -131,7 +132,12 @@ def read_spaces(folder: Path) -> list[FaultSpace]:
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise refuse("SPACE-NONE", "the folder holds no fault space", where=str(folder), allowed="*.json files", next="name another folder")
-    return [read_space(path) for path in paths]
+    found: dict[str, FaultSpace] = {}
+    for path in paths:
+        space = read_space(path)
+        name = f"{space.application} ({path.stem})" if space.application in found else space.application
+        found[name] = replace(space, application=name)
+    return list(found.values())
 
 
 def _unreadable(path: Path, seen: str) -> Exception:
@@ -141,8 +147,9 @@ def _unreadable(path: Path, seen: str) -> Exception:
 
 def _space(data: Mapping[str, Any]) -> FaultSpace:
     calls = {one["id"]: Call(one["id"], Site(one["caller"], one["callee"], one["method"]), one["occurrence"]) for one in data["calls"]}
-    runs = [Run(faults_of(one["faults"]), bool(one["available"]), bool(one["degraded"]), tuple(one["calls"])) for one in data["runs"]]
-    return FaultSpace(data["application"], calls, runs[0], tuple(runs[1:]))
+    runs = [Run(faults_of(one["faults"]), bool(one["available"]), bool(one.get("degraded")), tuple(one["calls"])) for one in data["runs"]]
+    steady = next((run for run in runs if not run.faults), runs[0])
+    return FaultSpace(data["application"], calls, steady, tuple(run for run in runs if run.faults))
 
 
 def space_to_json(space: FaultSpace) -> dict[str, Any]:

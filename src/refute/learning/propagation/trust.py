@@ -8,6 +8,7 @@ own: what the planner never chooses shows there.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -58,6 +59,18 @@ class Trust:
         mixed: Floats = np.einsum("ls,lsn->n", weights, _slipped(forecasts))
         return mixed
 
+    def supposing(self, forecasts: Floats, outcomes: Sequence[bool]) -> Floats:
+        """Return [n, learner, slip] weights that single outcomes would leave.
+
+        Args:
+            forecasts: [learner, n] probabilities, made before.
+            outcomes: by n.
+        """
+        said = np.moveaxis(_slipped(forecasts), -1, 0)
+        weights = self.weights * np.where(np.array(outcomes)[:, None, None], said, 1 - said)
+        normal: Floats = weights / weights.sum((1, 2), keepdims=True)
+        return normal
+
     def see(self, forecasts: Floats, outcome: bool, *, random: bool) -> None:
         """Learn from one run.
 
@@ -89,6 +102,17 @@ class Trust:
         largest = -math.log2(float(_SLIPS[0]) / 2)
         level = math.log(1 / _DEPTH_ALARM)
         return bool(excess > math.sqrt(2 * variance * level) + largest * level / 3)
+
+
+def mixed_with(weights: Floats, forecasts: Floats) -> Floats:
+    """Return [row, n] probabilities.
+
+    Args:
+        weights: [row, learner, slip].
+        forecasts: [learner, row, n].
+    """
+    mixed: Floats = np.einsum("rl,lrn->rn", weights @ (1 - _SLIPS), forecasts) + (weights @ _SLIPS).sum(1)[:, None] / 2
+    return mixed
 
 
 def _slipped(forecasts: Floats) -> Floats:

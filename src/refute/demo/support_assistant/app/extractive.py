@@ -1,4 +1,4 @@
-"""extractive-1: a small deterministic model without weights.
+"""extractive-1: a small deterministic model without weights, and extractive-0, a weaker one.
 
 It is no language model. It decides from the conversation which tools to call, and words its answer by picking the
 sentences and fields of the tools' results that share most words with the question.
@@ -165,6 +165,16 @@ def compose(turn: Turn) -> str:
     if not turn.results:
         return "Hello! What can I help you with?"
     return " ".join(filter(None, (_report(tool, result, turn) for tool, result in turn.results)))
+
+
+def compose_carelessly(turn: Turn) -> str:
+    """The answer of a smaller model: it reads the first result, and of that the beginning."""
+    if not turn.results:
+        return "Hello! What can I help you with?"
+    _, result = turn.results[0]
+    if "results" in result:
+        return " ".join(f"{_sentences(article['text'])[0]} [{article['id']}]" for article in result["results"][:1] if article.get("text"))
+    return f"Order {result.get('order_id')}: status {result.get('status')}."
 
 
 def _report(tool: str, result: dict, turn: Turn) -> str:

