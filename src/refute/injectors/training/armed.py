@@ -127,15 +127,22 @@ class Armed:
             note(self._steps, effect)
 
     def _replace(self, name: str, replacement: Any, *modules: str) -> None:
-        """Have something stand in for a function of one or more modules until it is removed."""
-        holders = [(sys.modules[module], getattr(sys.modules[module], name)) for module in modules if module in sys.modules]
-        for holder, _ in holders:
-            setattr(holder, name, replacement)
+        """Have something stand in for a function until it is removed.
+
+        Args:
+            name: of the function.
+            replacement: what stands in.
+            *modules: the one that has it, and those that take it from there, perhaps only after this.
+        """
+        original = getattr(sys.modules[modules[0]], name)
+        for module in modules:
+            if hasattr(sys.modules.get(module), name):
+                setattr(sys.modules[module], name, replacement)
 
         def restore() -> None:
-            for holder, original in holders:
-                if getattr(holder, name) is replacement:
-                    setattr(holder, name, original)
+            for module in modules:
+                if getattr(sys.modules.get(module), name, None) is replacement:
+                    setattr(sys.modules[module], name, original)
 
         self._removals.append(restore)
 
