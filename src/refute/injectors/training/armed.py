@@ -47,7 +47,7 @@ class Armed:
         self._waiting: dict[str, Callable[[], None]] = {}
         self._removals: list[Callable[[], None]] = []
         self._steps = 0
-        self._landed = self._over = False
+        self._landed = self._over = self._ended = False
 
     @property
     def gone(self) -> bool:
@@ -66,6 +66,7 @@ class Armed:
     def remove(self) -> None:
         """Take everything away; calling it again changes nothing."""
         with self._lock:
+            self._ended = True  # for whoever has kept what stood in for a function, and calls it still
             for module, then in self._waiting.items():
                 forget(module, then)
             self._waiting.clear()
@@ -114,7 +115,7 @@ class Armed:
         return self._due(optimizer, args, kwargs)
 
     def _may(self) -> bool:
-        return self._arming.share > 0 and self._lease.remaining_s() > 0
+        return self._arming.share > 0 and not self._ended and self._lease.remaining_s() > 0
 
     def _claimed(self) -> bool:
         """Say whether this process is the one of the run to strike."""
