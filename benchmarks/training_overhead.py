@@ -1,15 +1,19 @@
-"""What hooks inside a training cost a step while they are armed and strike nothing; run it with the Python of `make torch`.
+"""What injectors inside a training cost a step while they are armed and strike nothing; run it with the Python of `make torch`.
 
-Steps with and without the hooks alternate in blocks, and each block of one is compared with the block of the other beside it, so that
-what else the machine does weighs on both alike.
+Steps without any hook alternate in blocks with steps that have them, of Refute and of `lm-resiliency` (a campaign that is enabled and due
+in a thousand million steps), and each block is compared with the plain one beside it. What counts is the processor's time, in one thread,
+so that what else the machine does weighs little.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
+from lm_resiliency.fault_injection import FaultCampaign, enable_fault_injection
 from torch import nn
 
 from refute.core.arming import Arming
@@ -17,28 +21,44 @@ from refute.core.lease import Lease
 from refute.core.system import Component
 from refute.injectors.training.hand import TrainingInjector
 
-BLOCKS, STEPS = 60, 100
+BLOCKS, STEPS = 40, 100
+FAULTS = ("numerics.nan_gradient", "numerics.bit_flip_activation", "checkpoint.torn")
+_FAR = {
+    "name": "idle", "schema_version": 1,
+    "incidents": [{
+        "incident_id": "far", "trigger": {"at": [10**9]}, "lifetime": {"iterations": 1},
+        "faults": [{
+            "fault_id": "value", "type": "tensor_corruption", "target": {"surface": "gradient", "module_path": "0", "rank": 0},
+            "parameters": {"operation": "set_value", "value": 1.0},
+        }],
+    }],
+}  # fmt: skip
 
 
 def main() -> None:
-    """Print microseconds a step and the overhead, for a small and a larger model."""
+    """Print microseconds a step and the overhead of each, for a small and a larger model."""
     torch.set_num_threads(1)
     for width in (64, 512):
-        step = _step(width)
+        model, optimizer, step = _training(width)
+        hooks = {f"refute, {fault}": lambda fault=fault: _refute(fault) for fault in FAULTS}
+        hooks["lm-resiliency, gradient"] = lambda model=model, optimizer=optimizer: _other(model, optimizer)
         for _ in range(STEPS):
             step()
-        without, ratios, taken = [], [], []
+        ratios: dict[str, list[float]] = {name: [] for name in hooks}
+        plain = []
         for _ in range(BLOCKS):
-            plain, armed = _timed(step), _armed(step)
-            without.append(plain)
-            ratios.append(armed / plain)
-            taken.append(armed - plain)
-        base, extra = statistics.median(without) * 1e6, statistics.median(taken) * 1e6
-        share = statistics.median(ratios) - 1
-        print(f"MLP of width {width}, Adam: {base:.0f} µs a step; armed and idle {extra:+.1f} µs, {share:+.2%}")
+            for name, armed in hooks.items():
+                base = _timed(step)
+                with armed():
+                    ratios[name].append(_timed(step) / base)
+                plain.append(base)
+        print(f"MLP of width {width}, Adam: {statistics.median(plain) * 1e6:.0f} µs a step")
+        for name, found in ratios.items():
+            low, high = _interval(found)
+            print(f"  {name:<40} {statistics.median(found) - 1:+.2%} a step (95 % interval {low - 1:+.2%} to {high - 1:+.2%})")
 
 
-def _step(width: int):  # noqa: ANN202
+def _training(width: int) -> tuple[nn.Module, torch.optim.Optimizer, Callable[[], None]]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
     optimizer = torch.optim.Adam(model.parameters())
@@ -49,24 +69,40 @@ def _step(width: int):  # noqa: ANN202
         nn.functional.cross_entropy(model(data), labels).backward()
         optimizer.step()
 
-    return step
+    return model, optimizer, step
 
 
-def _timed(step) -> float:  # noqa: ANN001
-    start = time.perf_counter()
+def _timed(step: Callable[[], None]) -> float:
+    start = time.process_time()
     for _ in range(STEPS):
         step()
-    return (time.perf_counter() - start) / STEPS
+    return (time.process_time() - start) / STEPS
 
 
-def _armed(step) -> float:  # noqa: ANN001
+def _interval(values: list[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the median, by ranks."""
+    ordered, half = sorted(values), 0.98 * len(values) ** 0.5
+    return ordered[max(0, int(len(values) / 2 - half))], ordered[min(len(values) - 1, int(len(values) / 2 + half))]
+
+
+@contextmanager
+def _refute(fault: str) -> Iterator[None]:
     hand = TrainingInjector()
-    handle = hand.prepare(Arming(Component("trainer", "trainer"), "numerics.nan_gradient", share=0.0, turn=1))
-    hand.apply(handle, Lease(20.0))
+    handle = hand.prepare(Arming(Component("trainer", "trainer"), fault, turn=10**9))
+    hand.apply(handle, Lease(25.0))
     try:
-        return _timed(step)
+        yield
     finally:
         hand.rollback(handle)
+
+
+@contextmanager
+def _other(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    session = enable_fault_injection(model, optimizer, campaign=FaultCampaign.from_dict(_FAR))
+    try:
+        yield
+    finally:
+        session.close()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 import threading
 import time
 
@@ -349,3 +351,36 @@ def test_what_is_no_fault_of_training_is_refused():
     assert "not a fault for training runs" in TrainingInjector().refuses(Arming(TRAINER, "llm.rate_limit"))
     assert TrainingInjector().refuses(Arming(Component("data", "data_pipeline"), "rank.killed"))
     assert "outside" in TrainingInjector().refuses(Arming(TRAINER, "numerics.bit_flip_weight", 32.0))
+
+
+EARLY = """
+import sys
+from refute.core.arming import Arming
+from refute.core.lease import Lease
+from refute.core.system import Component
+from refute.injectors._awaited import at_the_start
+from refute.injectors.training.hand import TrainingInjector
+at_the_start()
+hand = TrainingInjector()
+handle = hand.prepare(Arming(Component("trainer", "trainer"), sys.argv[1], seed=1, turn=1))
+hand.apply(handle, Lease(30.0))
+assert "torch" not in sys.modules and "numpy" not in sys.modules
+import io, numpy, torch, torch.nn.parallel
+torch.manual_seed(3)
+weight = torch.nn.Parameter(torch.ones(4))
+optimizer = torch.optim.SGD([weight], lr=0.1)
+weight.sum().backward()
+optimizer.step()
+torch.save({"step": 1}, io.BytesIO())
+print(hand.landed(handle).injected)
+hand.rollback(handle)
+print(hand.verify(handle), torch.save.__module__, torch.manual_seed(3).initial_seed())
+"""
+
+
+@pytest.mark.parametrize(("fault", "struck"), [
+    ("numerics.nan_gradient", 1), ("checkpoint.stale", 1), ("config.wrong_seed", 1), ("comms.dropped", 0),
+])  # fmt: skip
+def test_armed_before_torch_is_imported_it_strikes_all_the_same(fault, struck):
+    done = subprocess.run([sys.executable, "-c", EARLY, fault], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.splitlines() == [str(struck), "True torch.serialization 3"], done.stderr

@@ -37,6 +37,12 @@ def tried(magnitude, breaches, units, draw=""):
     return Tried(magnitude, Counts(breaches, units), Counts(0, units), draw or f"seed of {magnitude}")
 
 
+def test_where_too_much_harms_nobody_the_search_comes_from_anywhere(search):
+    careful, free = search.ask(1, 1.0), replace(search, free=True).ask(1, 1.0)
+    assert free > careful
+    assert replace(search, free=True).ask(1, 50.0) == free, "the price of risk is no matter"
+
+
 def test_what_is_stated_is_what_is_believed(intent, search):
     assert intent.beliefs[ID].at_least == 1.0
     assert search.confidence == pytest.approx(0.8, abs=0.02)

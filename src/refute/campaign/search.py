@@ -55,6 +55,7 @@ class Search:
         bound: largest breach rate within the criterion.
         most: largest magnitude that makes sense here.
         tried: runs so far, oldest first.
+        free: whether what is too much harms nobody: a training run is thrown away, and may be struck as hard as is instructive.
     """
 
     belief: Belief
@@ -62,6 +63,7 @@ class Search:
     bound: float
     most: float
     tried: tuple[Tried, ...] = ()
+    free: bool = False
 
     @property
     def known(self) -> Threshold:
@@ -92,7 +94,7 @@ class Search:
             units: treatment units of the next run.
             risk_price: λ of the plan; at its usual value the search is as careful as `CAREFUL`.
         """
-        prices = replace(CAREFUL, risk=CAREFUL.risk * risk_price / Prices().risk)
+        prices = replace(CAREFUL, risk=0.0 if self.free else CAREFUL.risk * risk_price / Prices().risk)
         return self._rounded(self.scale.at(self.known.ask(max(1, units), prices, most=self.scale.dose(self.most))))
 
     def _rounded(self, magnitude: float) -> float:
@@ -180,7 +182,8 @@ def search_of(intent: Intent, belief: Belief, bound: float, events: Iterable[Map
     assert scale is not None  # the checks refuse it
     most = min(scale.high, max(intent.workload.timeout_s, belief.at_least)) if scale.unit == "s" else scale.high
     within = min(0.99, max(0.001, bound))
-    return Search(belief, scale, within, most, tuple(Tried.of(event) for event in events if event.get("magnitude") is not None))
+    tried = tuple(Tried.of(event) for event in events if event.get("magnitude") is not None)
+    return Search(belief, scale, within, most, tried, free=intent.workload.training is not None)
 
 
 def found(magnitude: float | None, search: Search | None, look: Look | None, seen: Seen) -> tuple[Search | None, dict[str, Any]]:

@@ -7,6 +7,7 @@ from functools import partial
 from refute.faults.numerics import TRAINERS
 from refute.faults.spec import Fault, Magnitude
 
+_BEFORE_IT_ENDS = Magnitude(unit="%", low=0.0, high=100.0, typical=50.0, meaning="share of the bytes that reach the disk")
 _WRITTEN = Magnitude(unit="%", low=0.0, high=99.9, typical=50.0, meaning="share of the bytes that reach the disk")
 
 _fault = partial(
@@ -22,7 +23,7 @@ FAULTS = (
         effect="`torch.save` writes the magnitude's share of the bytes to the file that it was given; then SIGKILL to the process.",
         belief="A run that is killed while it saves resumes from the checkpoint before.",
         source="pre-empted machines; a popular trainer fails hard at 17 of 19 points at which a save can be cut",
-        magnitude=_WRITTEN,
+        magnitude=_BEFORE_IT_ENDS,
     ),
     _fault(
         name="checkpoint.truncated",

@@ -68,6 +68,7 @@ class HttpInjector:
             if armed is None:
                 return
             armed.lease.revoke()
+            armed.aim.memory.clear()
             self._board.routes = Routes(tuple(self._armed.values()))
             if not self._armed:
                 self._hooks.remove()

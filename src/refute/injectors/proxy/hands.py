@@ -16,6 +16,7 @@ from refute.core.system import Component
 from refute.faults.catalogue import catalogue
 from refute.faults.preview import protocols_of
 from refute.faults.spec import seams
+from refute.injectors._memory import Memory
 from refute.injectors.driver import Aim
 from refute.injectors.ingress import Ingress
 from refute.injectors.proxy.framing import RequestHead
@@ -77,7 +78,8 @@ class Armed:
         lone = UnitContext("process", "treatment") if arming.cohort >= 1 else None
         self.target = Target(arming.component)
         self.lease = Sublease(lease)
-        self.aim = Aim(catalogue()[arming.fault], arming.magnitude, Switch(arming, self.lease, lone), arming.component.stand_in)
+        fault, switch = catalogue()[arming.fault], Switch(arming, self.lease, lone)
+        self.aim = Aim(fault, arming.magnitude, switch, arming.component.stand_in, Memory(fault.remembers))
         self._lock = threading.Lock()
         self._missed: Counter[str] = Counter()
 
@@ -157,6 +159,7 @@ class ProxyInjector:
             if armed is None:
                 return
             armed.lease.revoke()
+            armed.aim.memory.clear()
             self._leaving = {one: left for one, left in self._leaving.items() if left.lease.holding} | {handle.id: armed}
             self._past[handle.id] = self._told(armed)
             while len(self._past) > _REMEMBERED_LANDINGS:

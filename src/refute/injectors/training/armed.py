@@ -47,7 +47,7 @@ class Armed:
         self._waiting: dict[str, Callable[[], None]] = {}
         self._removals: list[Callable[[], None]] = []
         self._steps = 0
-        self._landed = self._over = False
+        self._landed = self._over = self._ended = False
 
     @property
     def gone(self) -> bool:
@@ -66,6 +66,7 @@ class Armed:
     def remove(self) -> None:
         """Take everything away; calling it again changes nothing."""
         with self._lock:
+            self._ended = True  # for whoever has kept what stood in for a function, and calls it still
             for module, then in self._waiting.items():
                 forget(module, then)
             self._waiting.clear()
@@ -114,7 +115,7 @@ class Armed:
         return self._due(optimizer, args, kwargs)
 
     def _may(self) -> bool:
-        return self._arming.share > 0 and self._lease.remaining_s() > 0
+        return self._arming.share > 0 and not self._ended and self._lease.remaining_s() > 0
 
     def _claimed(self) -> bool:
         """Say whether this process is the one of the run to strike."""
@@ -127,15 +128,22 @@ class Armed:
             note(self._steps, effect)
 
     def _replace(self, name: str, replacement: Any, *modules: str) -> None:
-        """Have something stand in for a function of one or more modules until it is removed."""
-        holders = [(sys.modules[module], getattr(sys.modules[module], name)) for module in modules if module in sys.modules]
-        for holder, _ in holders:
-            setattr(holder, name, replacement)
+        """Have something stand in for a function until it is removed.
+
+        Args:
+            name: of the function.
+            replacement: what stands in.
+            *modules: the one that has it, and those that take it from there, perhaps only after this.
+        """
+        original = getattr(sys.modules[modules[0]], name)
+        for module in modules:
+            if hasattr(sys.modules.get(module), name):
+                setattr(sys.modules[module], name, replacement)
 
         def restore() -> None:
-            for holder, original in holders:
-                if getattr(holder, name) is replacement:
-                    setattr(holder, name, original)
+            for module in modules:
+                if getattr(sys.modules.get(module), name, None) is replacement:
+                    setattr(sys.modules[module], name, original)
 
         self._removals.append(restore)
 
