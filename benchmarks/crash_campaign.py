@@ -33,9 +33,9 @@ KINDS = {
 """What may be wrong, by how its words begin; the last takes everything else."""
 
 
-def planned(kills: int, seed: int) -> Iterator[tuple[str, Kill]]:
-    """Yield every step of every fault once, then random instants, the faults in turn, until enough are to be killed."""
-    every = ((fault, kill) for kill in steps() for fault in FAULTS)
+def planned(kills: int, seed: int, *, stepwise: bool) -> Iterator[tuple[str, Kill]]:
+    """Yield every step of every fault once, where wanted, then random instants, the faults in turn, until enough are to be killed."""
+    every = ((fault, kill) for kill in steps() for fault in FAULTS if stepwise)
     count = 0
     for fault, kill in chain(every, zip(cycle(FAULTS), instants(seed), strict=False)):
         if count >= kills:
@@ -47,7 +47,11 @@ def planned(kills: int, seed: int) -> Iterator[tuple[str, Kill]]:
 def work(job: tuple[str, Kill | int]) -> Trial:
     """Do one trial: with a kill that is planned, or a whole run of that seed."""
     fault, how = job
-    return trial(fault, how) if isinstance(how, Kill) else whole_run(fault, how)
+    try:
+        return trial(fault, how) if isinstance(how, Kill) else whole_run(fault, how)
+    except Exception as error:  # noqa: BLE001 - one trial that cannot be done must not cost the others' figures
+        kill = how if isinstance(how, Kill) else Kill((), f"of whole run {how}")
+        return Trial(kill, fault, wrong=[f"{type(error).__name__}: {error}"])
 
 
 def main() -> int:
@@ -56,9 +60,13 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=2500)
     parser.add_argument("--runs", type=int, default=20, help="whole runs among the trials")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", action=argparse.BooleanOptionalAction, default=True, help="first every step of the journal")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    jobs = chain(planned(options.kills, options.seed), zip(cycle(WHOLE), range(options.seed, options.seed + options.runs), strict=False))
+    jobs = chain(
+        planned(options.kills, options.seed, stepwise=options.steps),
+        zip(cycle(WHOLE), range(options.seed, options.seed + options.runs), strict=False),
+    )
     start, done = time.monotonic(), []
     with contextlib.suppress(KeyboardInterrupt), multiprocessing.get_context("forkserver").Pool(options.jobs) as pool:
         for one in pool.imap_unordered(work, jobs):

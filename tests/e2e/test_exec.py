@@ -95,6 +95,20 @@ async def test_a_run_arms_and_disarms_it_and_nothing_is_left(provider, kind):
             assert (after["hooked"], after["finders"]) == ([], [])
 
 
+async def test_while_it_is_joined_cohorts_are_kept_from_models_and_nothing_is_left(provider):
+    with exec_process("uvicorn", provider.url) as service:
+        async with Link(lambda *_: None, providers=[component(provider)]) as link:
+            await invite_programs(link, [component(provider)])
+            for _ in range(50):
+                if service.state()["hooked"]:
+                    break
+                await asyncio.sleep(0.1)
+            assert service.state()["hooked"]
+        await asyncio.sleep(0.3)
+        after = service.state()
+        assert (after["hooked"], after["finders"]) == ([], [])
+
+
 async def test_an_expired_lease_ends_what_is_armed(provider):
     with exec_process("uvicorn", provider.url) as service:
         async with Link(lambda *_: None) as link:

@@ -135,6 +135,19 @@ def test_the_understudy_of_a_killed_guardian_removes_the_fault(shop, stock):
     assert not shop.live()
 
 
+def test_the_understudy_of_a_frozen_guardian_ends_it_and_removes_the_fault(shop, stock):
+    process = injecting(shop, stock)
+    before = ask_now(post_of(shop), "status")
+    os.kill(before["pid"], signal.SIGSTOP)
+    until(lambda: answers(shop.port), LEASE_TTL_S + ALLOWED_S)
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, [line["code"] for line in map(json.loads, out.splitlines()) if line["event"] == "problem"]) == (
+        3, ["GUARDIAN-LOST"],
+    )  # fmt: skip
+    assert ask_now(post_of(shop), "status")["pid"] == before["understudy"]
+    assert not shop.live()
+
+
 def test_with_runner_guardian_and_understudy_dead_recover_mends(shop, stock):
     process = injecting(shop, stock)
     status = ask_now(post_of(shop), "status")

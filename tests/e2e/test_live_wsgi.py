@@ -89,7 +89,7 @@ class Kiosk:
         }  # fmt: skip
         self.doors = folder.parent / "state" / "refute" / "doors"
         self.ports = {"kiosk:app": (web, 3, "--preload"), "stock:app": (stock, 2), "supplier:app": (supplier, 1)}
-        self.processes = []
+        self.processes, self.customers = [], None
 
     def open(self, prices):
         self.environ["KIOSK_PRICES"] = prices
@@ -115,8 +115,9 @@ class Kiosk:
         until(lambda: Counter(sign.serves[0] for sign in signs(self.doors) if sign.role == "service") == {"kiosk": 3, "stock": 2})
 
     def close(self):
-        self.customers.over.set()
-        self.customers.join(20)
+        if self.customers is not None:
+            self.customers.over.set()
+            self.customers.join(20)
         for process in self.processes:
             process.terminate()
         for process in self.processes:
@@ -137,8 +138,8 @@ def kiosk(tmp_path_factory):
     shutil.copytree(KIOSK, folder)
     made = Kiosk(folder)
     with proxy_process(made.supplier, XDG_STATE_HOME=made.environ["XDG_STATE_HOME"]) as proxy:
-        made.open(proxy.url)
         try:
+            made.open(proxy.url)
             yield made
         finally:
             made.close()

@@ -145,6 +145,43 @@ async def test_a_proxy_refuses(provider):
             assert not isinstance(result, BaseException)
 
 
+@pytest.mark.parametrize(("below", "refused"), [("/v1", True), ("/v1/chat", True), ("/v2", False)])
+async def test_a_proxy_knows_what_it_stands_before(provider, below, refused):
+    """Off limits is the provider itself; the target is stated as the proxy, by another name of loopback."""
+    with proxy_process(provider.url) as proxy:
+        component = Component("llm", "llm", endpoint=f"{proxy.url.replace('127.0.0.1', 'localhost')}/v1", via="proxy")
+        never = Component("billing", "llm", endpoint=f"{provider.url}{below}")
+        async with Link(lambda *_: None, Zone((never,))) as link:
+            await invite_proxies(link, [component])
+            handle = PROXY.prepare(Arming(component, "llm.rate_limit"))
+            link.arm_joining([handle], 3.0)
+            await link.arm_live()
+            assert ("off limits" in link.landed(handle).reason) == refused
+
+
+@pytest.mark.parametrize(
+    ("target", "never", "refused"),
+    [
+        (Component("gateway", "service", endpoint="http://shop:80"), Component("pay", "service", endpoint="http://shop/pay"), True),
+        (
+            Component("refunds", "service", endpoint="http://shop/pay/refunds"),
+            Component("pay", "service", endpoint="http://shop/pay/"),
+            True,
+        ),
+        (Component("payroll", "service", endpoint="http://shop/payroll"), Component("pay", "service", endpoint="http://shop/pay"), False),
+        (Component("pay2", "service", endpoint="http://shop:81/pay"), Component("pay", "service", endpoint="http://shop/pay"), False),
+        (Component("llm", "llm"), Component("billing", "llm", endpoint="https://models/v1"), True),
+        (Component("llm", "llm", endpoint="https://models/v1"), Component("any", "llm"), True),
+        (Component("llm", "llm"), Component("pay", "service", endpoint="http://shop/pay"), False),
+        (Component("llm", "llm"), Component("vectors", "embedder", endpoint="https://models/v1"), False),
+        (Component("llm", "llm", python="app:ask"), Component("billing", "llm", endpoint="https://models/v1"), False),
+        (Component("tool", "tool", python="app:pay"), Component("pay", "service", python="app:pay"), True),
+    ],
+)
+def test_what_a_fault_of_calls_could_touch(target, never, refused):
+    assert Zone((never,)).entered_by(target, whole=False) == (never.name if refused else "")
+
+
 def test_models_and_embedders_at_one_endpoint_are_told_apart():
     llm, embedder = Component("llm", "llm", endpoint="http://127.0.0.1/v1"), Component("e", "embedder", endpoint="http://localhost:80/v1/")
     Lease(3, zone=Zone((embedder,))).permits(llm)

@@ -10,7 +10,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from crashes import ALLOWED_S, Kill, Trial, answers_quickly
 
 from refute.experiment.design import LEASE_TTL_S
+from refute.injectors.host._numbers import free_port
 from refute.safety._post import Post
 from refute.safety.summon import ask_now
 
@@ -39,8 +39,7 @@ def whole_run(fault: str, seed: int) -> Trial:
     with tempfile.TemporaryDirectory(prefix="crash-run-") as place:
         shop = Path(place) / "shop"
         shutil.copytree(SHOP, shop)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         text = (shop / "refute.yaml").read_text().replace("PORT", str(port)).replace("process.pause", fault)
         (shop / "refute.yaml").write_text(text.replace("units: 120", "units: 600").replace("answered >= 90%", "answered >= 99%"))
         stock = subprocess.Popen([sys.executable, shop / "stock.py", str(port), shop / "stock.pid"], stderr=subprocess.DEVNULL)

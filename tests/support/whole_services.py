@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from refute.core.arming import Arming
 from refute.core.system import Component, Place
+from refute.injectors.host._numbers import free_port
 from refute.integrations.clock import adjustable
 
 SERVER = Path(__file__).parents[1] / "servers" / "whole.py"
@@ -91,9 +92,7 @@ class Service:
         return Arming(self.component, fault, magnitude)
 
     def start(self) -> None:
-        if not self.port:
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                self.port = probe.getsockname()[1]
+        self.port = self.port or free_port()  # none of those that connections out are given meanwhile
         more = [str(self.authority.certify())] if self.authority else []
         environ = os.environ | (adjustable(self.folder / "clock") if self.shiftable else {})
         command = [sys.executable, str(SERVER), str(self.port), str(self.folder / "pid"), str(self.folder), *more]

@@ -60,6 +60,22 @@ def test_two_are_two_people_not_two_signatures(tmp_path, people):
     assert missing(tmp_path, signers, people=2) is None
 
 
+def test_one_key_is_one_person_under_however_many_names(tmp_path, people):
+    keys, signers = people
+    signers.write_text(f"*@example.org {keys['bob'].with_suffix('.pub').read_text()}")
+    yes(tmp_path, keys["bob"], "bob")
+    yes(tmp_path, keys["bob"], "carol")
+    assert missing(tmp_path, signers) is None
+    assert missing(tmp_path, signers, people=2).seen == "1 of 2"
+
+
+def test_who_starts_the_run_cannot_approve_it_under_another_name(tmp_path, people):
+    keys, signers = people
+    signers.write_text(f"*@example.org {keys['ada'].with_suffix('.pub').read_text()}")
+    yes(tmp_path, keys["ada"], "bob")
+    assert "signed with a key of ada@example.org" in missing(tmp_path, signers, author="ada@example.org").seen
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

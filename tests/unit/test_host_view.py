@@ -210,6 +210,13 @@ def test_where_the_host_lacks_nothing_it_is_the_component_that_must_be_mended(mo
     assert caught.value.problems[0].next == "mend what is said of the component orders in the intent file, then: refute check"
 
 
+def test_elsewhere_than_on_linux_another_host_must_do_it(monkeypatch):
+    monkeypatch.setattr("sys.platform", "darwin")
+    with pytest.raises(RefuteError, match="INJECTOR-NONE") as caught:
+        choose(Arming(Component("orders", "datastore"), "process.pause"))
+    assert caught.value.problems[0].next == "have it done on a Linux host: refute guardian"
+
+
 @pytest.mark.parametrize(("user", "begins"), [(0, "start the container with them: docker run --cap-add=NET_ADMIN"), (1000, "sudo ")])
 def test_a_right_is_missing_to_root_only_in_a_container(monkeypatch, user, begins):
     monkeypatch.setattr(_tools, "_effective", lambda: 0)

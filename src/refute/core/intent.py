@@ -11,6 +11,7 @@ from refute.core.arming import Draw
 from refute.core.audience import Audience
 from refute.core.criterion import Criterion
 from refute.core.deviation import Deviation
+from refute.core.hosts import same_origin
 from refute.core.system import Component, Hazard
 from refute.core.training import Training
 from refute.core.units import Money
@@ -351,4 +352,6 @@ def off_limits(intent: Intent) -> Zone:
 
 def providers(intent: Intent) -> tuple[Component, ...]:
     """Return the models that are called directly: what is sent to them says nothing of cohorts. A proxy sees to it by itself."""
-    return tuple(one for one in intent.system.components.values() if one.kind in MODELS and one.via != "proxy")
+    components = intent.system.components.values()
+    proxied = [one.endpoint for one in components if one.via == "proxy"]
+    return tuple(one for one in components if one.kind in MODELS and not any(same_origin(one.endpoint, url) for url in proxied))

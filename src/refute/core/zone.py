@@ -31,9 +31,8 @@ class Zone:
             component: the target.
             whole: whether it is struck as a whole, or in single calls.
         """
-        found = places if whole else calls
-        mine = found(component)
-        return next((one.name for one in self.components if one.name == component.name or mine & found(one)), "")
+        meets = _struck_together if whole else _called_together
+        return next((one.name for one in self.components if one.name == component.name or meets(component, one)), "")
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return a JSON array."""
@@ -64,6 +63,22 @@ def keep_out(component: Component, zone: Zone, *, whole: bool) -> None:
         raise refuse("BLAST-NEVER", f"no fault may touch {name}", seen=seen, next="see blast_radius.never")
 
 
+def _struck_together(one: Component, other: Component) -> bool:
+    return bool(places(one) & places(other))
+
+
+def _called_together(one: Component, other: Component) -> bool:
+    """Whether a call of the one could be a call of the other: an endpoint stands for all that is below it, a model without one for any."""
+    if one.python and one.python == other.python:
+        return True
+    if not set(_spoken(one)) & set(_spoken(other)):
+        return False
+    if one.endpoint and other.endpoint:
+        first, second = sorted((f"{_endpoint(one.endpoint)}/", f"{_endpoint(other.endpoint)}/"), key=len)
+        return second.startswith(first)
+    return {one.kind, other.kind} <= _SPOKEN.keys() and any(not each.endpoint and not each.python for each in (one, other))
+
+
 def places(component: Component) -> frozenset[str]:
     """Return where a component is found on this host: two with a place in common are struck together.
 
@@ -86,9 +101,12 @@ def calls(component: Component) -> frozenset[str]:
     Args:
         component: as stated.
     """
-    spoken = _SPOKEN.get(component.kind, ("chat", "embeddings", "anything"))
-    reached = {f"{_endpoint(component.endpoint)} {what}" for what in spoken} if component.endpoint else set()
+    reached = {f"{_endpoint(component.endpoint)} {what}" for what in _spoken(component)} if component.endpoint else set()
     return frozenset(reached | ({f"python {component.python}"} if component.python else set()))
+
+
+def _spoken(component: Component) -> tuple[str, ...]:
+    return _SPOKEN.get(component.kind, ("chat", "embeddings", "anything"))
 
 
 def addresses(component: Component) -> frozenset[str]:

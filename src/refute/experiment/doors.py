@@ -7,10 +7,11 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable
 
 from refute.core.errors import EXIT_INCONCLUSIVE, RefuteError, refuse
+from refute.core.hosts import same_origin
 from refute.core.link import TOKEN_VARIABLE
 from refute.core.system import Component
 from refute.experiment.link import Link
-from refute.injectors.door import Sign, invite, same_origin, signs
+from refute.injectors.door import Sign, invite, signs
 from refute.safety.far_guard import asked, open_there
 from refute.safety.state import doors_directory
 

@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from refute.faults._data import ExchangeStrike, PythonStriker
-from refute.faults.spec import Magnitude
+from refute.faults._data import ExchangeStrike, PythonStriker, is_work, on_exchange
+from refute.faults.spec import Awaits, Magnitude
 from refute.wire.codec import codec_of
 from refute.wire.events import ErrorKind
 from refute.wire.exchange import UNCHANGED, Call, Failure, Pause, PythonCall, PythonStrike, Reply, Step, Strike
@@ -91,6 +91,34 @@ def provider_fails(kind: ErrorKind, error: Callable[[str], Exception]) -> tuple[
         return PythonStrike(type(raised).__name__, raises=raised)
 
     return exchange, python
+
+
+def recalls(did: str, *, another: bool) -> dict[str, Any]:
+    """Return the fields of a fault that answers from memory, from a function and over HTTP alike.
+
+    Args:
+        did: the effect, as counted in the landing.
+        another: what was answered to something else; otherwise what was answered to the same thing first.
+    """
+
+    def answers(call: Call, data: Any) -> list[Any]:
+        return [answer for answer in (call.earlier if another else call.first) if not same(answer, data)]
+
+    def exchange(call: Call, magnitude: float | None, rng: random.Random) -> Strike:
+        def change(data: Any, _magnitude: float | None, rng: random.Random) -> Any:
+            others = answers(call, data)
+            return copy.deepcopy(rng.choice(others)) if others else UNCHANGED
+
+        return on_exchange(did, change)(call, magnitude, rng)
+
+    return {
+        "strike_exchange": exchange,
+        "strike_python": another_answer(did) if another else first_answer(did),
+        "matches_exchange": is_work,
+        "matches_python": knows_another if another else knows_first,
+        "awaits": Awaits(data=lambda call, data: bool(answers(call, data))),
+        "remembers": REMEMBERED,
+    }
 
 
 def another_answer(did: str) -> PythonStriker:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from refute.core.system import ComponentKind
-from refute.faults.spec import Fault
-from refute.wire.codec import PROTOCOLS, codec_of
+from refute.faults.spec import Awaits, Fault
+from refute.wire.codec import PROTOCOLS, Codec, codec_of
+from refute.wire.events import StreamEvent
 from refute.wire.exchange import FRAMING, Call, Failure, Headers, Pause, Reply, Request, Step, Strike, without
 from refute.wire.request import with_body
 from refute.wire.samples import CONTENTS, STREAMED, sample
@@ -22,6 +23,8 @@ _KINDS: dict[str, frozenset[ComponentKind]] = {
     ),
 }
 _MODELS: frozenset[ComponentKind] = frozenset({"llm", "guardrail_model"})
+_EARLIER = {"order_id": "B7", "status": "delivered", "parcels": 1}
+"""What a sample tool has answered before, for faults that remember."""
 _METHODS = ("tools/call", "tools/list", "initialize")
 
 
@@ -102,15 +105,24 @@ def _asking(protocol: str, method: str, *, stream: bool) -> tuple[Call, Reply]:
 def _struck(fault: Fault, call: Call, good: Reply, seed: int | str, *, stream: bool) -> Preview | None:
     assert fault.strike_exchange is not None
     codec = codec_of(call)
+    if fault.remembers:
+        call = replace(call, earlier=(_EARLIER,), first=(_EARLIER,))
     if fault.awaits is not None:
-        blocks = codec.splitter().feed(good.body) if stream else []
-        begins = next((place for place, block in enumerate(blocks) if fault.awaits.event and fault.awaits.event(codec.event(block))), None)
-        if (stream and begins is None) or (not stream and not fault.awaits.has(codec, call, good)):
+        events = map(codec.event, codec.splitter().feed(good.body) if stream else ())
+        begins = any(_has(fault.awaits, codec, call, event) for event in events)
+        if (stream and not begins) or (not stream and not fault.awaits.has(codec, call, good)):
             return None
     strike = fault.strike_exchange(call, None, random.Random(seed))
     if (steps := _steps(strike, good, stream=stream)) is None:
         return None
     return Preview("", call, strike.effect, None if strike.instead is not None else strike.request or call.request, steps)
+
+
+def _has(awaits: Awaits, codec: Codec, call: Call, event: StreamEvent) -> bool:
+    if awaits.data is None:
+        return awaits.event is not None and awaits.event(event)
+    data = codec.event_data(call, event) if event.terminal else None
+    return data is not None and awaits.data(call, data)
 
 
 def _steps(strike: Strike, good: Reply, *, stream: bool) -> tuple[Step | Reply, ...] | None:

@@ -115,15 +115,14 @@ FAULTS: tuple[Fault, ...] = (
         "The search finds what it found before the documents changed.",
         _KINDS,
         "wrong_answer",
-        effect="The function is called, and its result replaced by the first one that it gave to the same query in the run; a call is "
+        effect="The function is called, or the request made, and its result "
+        "replaced by the first one that it gave to the same query in the run; a call is "
         "eligible only once such a result is known, and one that has not changed since is left alone.",
         landing="counted as a result that differs from the real one is returned",
         belief="Old documents do not lead to wrong promises.",
         source="index refreshes that stopped; replicas that lag",
         typical_share=0.2,
-        strike_python=_calls.first_answer("stale result"),
-        matches_python=_calls.knows_first,
-        remembers=_calls.REMEMBERED,
+        **_calls.recalls("stale result", another=False),
     ),
     Fault(
         "retriever.permuted",

@@ -215,15 +215,14 @@ FAULTS: tuple[Fault, ...] = (
         "The features are those of before.",
         _STORES,
         "wrong_answer",
-        effect="the function is called, and its result replaced by the first one that it gave to the same arguments in the run; a call is "
+        effect="the function is called, or the request made, and its result "
+        "replaced by the first one that it gave to the same arguments in the run; a call is "
         "eligible only once such a result is known, and one that has not changed since is left alone",
         landing="counted as a result that differs from the real one is returned",
         belief="Old features are noticed by their age",
         source="stream processors that lag",
         typical_share=0.3,
-        strike_python=_calls.first_answer("stale features"),
-        matches_python=_calls.knows_first,
-        remembers=_calls.REMEMBERED,
+        **_calls.recalls("stale features", another=False),
     ),
     Fault(
         "feature.default",

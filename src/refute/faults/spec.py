@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from refute.core.arming import Draw
 from refute.core.system import ComponentKind, Hazard
@@ -70,15 +70,20 @@ class Awaits:
         answer: says whether a whole answer has it; None where a reply that is no stream is never eligible.
         event: says whether a streamed event has it; None where a stream is never eligible.
         reply: says it of a whole reply that is no answer of a model; None as for `answer`.
+        data: says it of what a reply, or a streamed event, carries as plain data, beside a call that knows earlier answers; for faults
+            that remember.
     """
 
     answer: Callable[[Answer], bool] | None = None
     event: Callable[[StreamEvent], bool] | None = None
     reply: Callable[[Call, Reply], bool] | None = None
+    data: Callable[[Call, Any], bool] | None = None
 
     def has(self, codec: Codec, call: Call, reply: Reply) -> bool:
         """Say whether a whole reply has what is awaited."""
         if self.reply is not None and self.reply(call, reply):
+            return True
+        if self.data is not None and (data := codec.data(call, reply)) is not None and self.data(call, data):
             return True
         answer = None if self.answer is None else codec.answer(reply)
         return answer is not None and self.answer is not None and self.answer(answer)

@@ -109,47 +109,44 @@ FAULTS: tuple[Fault, ...] = (
         "What is remembered is another user's.",
         _MEMORY,
         "data_exposure",
-        effect="the function is called, and its result replaced by a copy of one that it really gave to other arguments earlier in the "
+        effect="the function is called, or the request made, and its result "
+        "replaced by a copy of one that it really gave to other arguments earlier in the "
         "run; a "
         "call is eligible only once such a result is known",
         landing="counted as a result that differs from the real one is returned",
         belief="One user never sees what another one said",
         source="the March 2023 ChatGPT incident: titles of other users' conversations",
         typical_share=0.05,
-        strike_python=_calls.another_answer("another user's memory"),
-        matches_python=_calls.knows_another,
-        remembers=_calls.REMEMBERED,
+        **_calls.recalls("another user's memory", another=True),
     ),
     Fault(
         "cache.stale",
         "The cache answers with what was true before.",
         _CACHE,
         "wrong_answer",
-        effect="the function is called, and its result replaced by the first one that it gave to the same arguments in the run; a call is "
+        effect="the function is called, or the request made, and its result "
+        "replaced by the first one that it gave to the same arguments in the run; a call is "
         "eligible only once such a result is known, and one that has not changed since is left alone",
         landing="counted as a result that differs from the real one is returned",
         belief="A cached answer does not outlive what it was about",
         source="caches without invalidation",
         typical_share=0.1,
-        strike_python=_calls.first_answer("stale entry"),
-        matches_python=_calls.knows_first,
-        remembers=_calls.REMEMBERED,
+        **_calls.recalls("stale entry", another=False),
     ),
     Fault(
         "cache.crossed_key",
         "The cache answers with another key's entry.",
         _CACHE,
         "data_exposure",
-        effect="the function is called, and its result replaced by a copy of one that it really gave to another key earlier in the "
+        effect="the function is called, or the request made, and its result "
+        "replaced by a copy of one that it really gave to another key earlier in the "
         "run; a call is "
         "eligible only once such a result is known",
         landing="counted as a result that differs from the real one is returned",
         belief="An entry is checked for whose it is before it is shown",
         source="keys without the user or the tenant; semantic caches with too wide a threshold",
         typical_share=0.05,
-        strike_python=_calls.another_answer("another key's entry"),
-        matches_python=_calls.knows_another,
-        remembers=_calls.REMEMBERED,
+        **_calls.recalls("another key's entry", another=True),
     ),
     Fault(
         "cache.miss_storm",

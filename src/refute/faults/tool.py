@@ -236,33 +236,31 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "tool.wrong_entity",
         "The tool answers with a valid result that is about somebody else.",
-        frozenset({"tool", "service", "datastore", "feature_store"}),
+        _KINDS,
         "data_exposure",
-        effect="The function is called, and its result replaced by a copy of one that it really gave to other arguments earlier in the "
+        effect="The function is called, or the request made, and its result "
+        "replaced by a copy of one that it really gave to other arguments earlier in the "
         "run. "
         "A call is eligible only once such a result is known.",
         landing="counted as a result that differs from the real one is returned",
         belief="The agent checks that a result is about what it asked for.",
         source="crossed cache keys and race conditions: the March 2023 ChatGPT incident (another user's data through a Redis client)",
         typical_share=0.1,
-        strike_python=_calls.another_answer("another entity's answer"),
-        matches_python=_calls.knows_another,
-        remembers=_calls.REMEMBERED,
+        **_calls.recalls("another entity's answer", another=True),
     ),
     Fault(
         "tool.stale",
         "The tool answers as it did before things changed.",
-        frozenset({"tool", "service", "datastore", "feature_store"}),
+        _KINDS,
         "wrong_answer",
-        effect="The function is called, and its result replaced by the first one that it gave to the same arguments in the run; a call is "
+        effect="The function is called, or the request made, and its result "
+        "replaced by the first one that it gave to the same arguments in the run; a call is "
         "eligible only once such a result is known, and one that has not changed since is left alone.",
         landing="counted as a result that differs from the real one is returned",
         belief="An old answer does not lead to a wrong promise.",
         source="read replicas that lag, caches without invalidation",
         typical_share=0.1,
-        strike_python=_calls.first_answer("stale result"),
-        matches_python=_calls.knows_first,
-        remembers=_calls.REMEMBERED,
+        **_calls.recalls("stale result", another=False),
     ),
     Fault(
         "tool.empty",

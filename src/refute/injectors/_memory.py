@@ -7,6 +7,9 @@ import threading
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+from refute.wire.exchange import Call
+from refute.wire.request import json_object
+
 _PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
 
 
@@ -53,6 +56,16 @@ class Memory:
         with self._lock:
             self.size = 0
             self._answers.clear()
+
+
+def identity_of_call(call: Call) -> Hashable:
+    """Return a key that is equal for requests that ask for the same thing on behalf of the same user."""
+    request = call.request
+    if call.protocol.startswith("mcp"):
+        params = json_object(request.body).get("params")
+        said = {name: value for name, value in params.items() if name != "_meta"} if isinstance(params, dict) else None
+        return (call.operation, _key(said))
+    return (request.method, request.url, request.body, request.header("authorization"), request.header("cookie"))
 
 
 def identity_of_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hashable:

@@ -22,13 +22,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-from refute.core.hosts import LOOPBACK
+from refute.core.hosts import same_origin
 from refute.core.link import ADDRESS_VARIABLE, TOKEN_VARIABLE, Message, decode, encode
 
 _PATIENCE_S = 5.0
-_PORTS = {"http": 80, "https": 443}
 _MAX_BYTES = 65536
 
 
@@ -148,17 +146,6 @@ def clear(folder: Path) -> None:
                 shutil.rmtree(Path(sign.address).parent, ignore_errors=True)
             except OSError:
                 continue
-
-
-def same_origin(one: str, other: str) -> bool:
-    """Say whether two URLs name one origin; all names of loopback are one."""
-    return _origin(one) == _origin(other)
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return parts.scheme, "loopback" if host in LOOPBACK else host, parts.port or _PORTS.get(parts.scheme)
 
 
 def armed_at(sign: Sign) -> list[str]:

@@ -6,13 +6,14 @@ The script is a generator. It yields `Hold`, `Send`, `ASK` and `READ`, is sent w
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
 from refute.core.context import UnitContext
 from refute.faults.spec import Awaits, Fault
 from refute.injectors._calls import Attempt, Hit
+from refute.injectors._memory import Memory, identity_of_call
 from refute.injectors.switch import Switch
 from refute.wire import framing
 from refute.wire.codec import Codec, recognise
@@ -95,12 +96,14 @@ class Aim:
         magnitude: how hard.
         switch: decides and counts.
         stand_in: see `Call.stand_in`.
+        memory: of real answers, for a fault that remembers.
     """
 
     fault: Fault
     magnitude: float | None
     switch: Switch
     stand_in: str = ""
+    memory: Memory = field(default_factory=lambda: Memory(0))
 
     def call(self, view: View) -> Call:
         """Return what a request means."""
@@ -176,7 +179,7 @@ def _named(aim: Aim, view: View, attempt: Attempt) -> Script:
 
 def _hit(aim: Aim, view: View, attempt: Attempt, hit: Hit) -> Script:
     """Carry out a strike that was decided before the request was sent."""
-    strike = _strike(aim, view, hit)
+    strike = _strike(aim, aim.call(view), hit)
     if strike is None:
         return (yield from _missed(attempt))
     if strike.hold_s > 0:
@@ -249,25 +252,68 @@ def _on_reply(aim: Aim, view: View, unit: UnitContext) -> Script:
     if unfit := _unfit(awaits, head):
         aim.switch.could_not(unfit)
         return None
-    codec = view.codec()
+    codec, known = view.codec(), _Known(aim, aim.call(view))
 
     def decide() -> tuple[Hit, Strike] | None:
         attempt = aim.switch.attempt(unit, view.identity(), view.attempt)
         if attempt is None or attempt.hit is None:
             return None
-        strike = _strike(aim, view, attempt.hit)
+        strike = _strike(aim, known.call, attempt.hit)
         return None if strike is None else (attempt.hit, strike)
 
-    if awaits.event is not None and is_stream(head):
+    if is_stream(head):
         pump = Pump(aim.switch)
-        pump.watch(codec, awaits.event, decide)
+        pump.watch(codec, known.has_event(codec, awaits), decide)
         return pump
     reply: Reply = yield READ
-    if not awaits.has(codec, recognise(view.request())[1], reply):
+    if not known.has(codec, awaits, reply):
         aim.switch.could_not(_WITHOUT)
         return None
     decided = decide()
     return None if decided is None else _changed(aim, reply, *decided)
+
+
+class _Known:
+    """A call beside what was answered before, for faults that remember; the real answers to it are kept as they come.
+
+    Args:
+        aim: the armed fault.
+        call: what is asked.
+
+    Attributes:
+        call: the same with what is known.
+    """
+
+    __slots__ = ("_identity", "_memory", "call")
+
+    def __init__(self, aim: Aim, call: Call) -> None:
+        self.call, self._memory = call, aim.memory
+        if self._memory.size:
+            self._identity = identity_of_call(call)
+            earlier, first = self._memory.others(self._identity), self._memory.first(self._identity)
+            self.call = replace(call, earlier=earlier, first=first)
+
+    def has(self, codec: Codec, awaits: Awaits, reply: Reply) -> bool:
+        """Say whether a whole reply has what is awaited."""
+        if self._memory.size:
+            self._memory.keep(self._identity, codec.data(self.call, reply))
+        return awaits.has(codec, self.call, reply)
+
+    def has_event(self, codec: Codec, awaits: Awaits) -> Callable[[StreamEvent], bool]:
+        """Return what says whether a streamed event has it."""
+        if awaits.data is None:
+            assert awaits.event is not None
+            return awaits.event
+        wanted = awaits.data
+
+        def has(event: StreamEvent) -> bool:
+            data = codec.event_data(self.call, event) if event.terminal and not event.error else None
+            if data is None:
+                return False
+            self._memory.keep(self._identity, data)
+            return wanted(self.call, data)
+
+        return has
 
 
 def _unfit(awaits: Awaits, head: Head) -> str:
@@ -275,14 +321,14 @@ def _unfit(awaits: Awaits, head: Head) -> str:
     if not 200 <= head.status < 300:
         return f"that were answered with status {head.status}"
     if is_stream(head):
-        return "" if awaits.event else "that were answered by a stream"
-    return "" if awaits.answer or awaits.reply else "that were not answered by a stream"
+        return "" if awaits.event or awaits.data else "that were answered by a stream"
+    return "" if awaits.answer or awaits.reply or awaits.data else "that were not answered by a stream"
 
 
-def _strike(aim: Aim, view: View, hit: Hit) -> Strike | None:
+def _strike(aim: Aim, call: Call, hit: Hit) -> Strike | None:
     if aim.fault.strike_exchange is None:
         return None
-    return aim.fault.strike_exchange(aim.call(view), aim.magnitude, hit.rng)
+    return aim.fault.strike_exchange(call, aim.magnitude, hit.rng)
 
 
 def is_stream(head: Head) -> bool:

@@ -48,7 +48,7 @@ class HttpInjector:
     def apply(self, handle: Handle, lease: Lease) -> None:
         """See `Injector.apply`; of a handle that is applied already, nothing happens."""
         arming = Arming.from_json(handle.data["arming"])
-        lease.permits(arming.component)
+        lease.permits(replace(arming.component, python=""))  # over HTTP, a model without an endpoint is any model
         with self._lock:
             if handle.id in self._armed:
                 return
@@ -68,6 +68,7 @@ class HttpInjector:
             if armed is None:
                 return
             armed.lease.revoke()
+            armed.aim.memory.clear()
             self._board.routes = Routes(tuple(self._armed.values()))
             if not self._armed:
                 self._hooks.remove()

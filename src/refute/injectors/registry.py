@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -102,6 +103,8 @@ def _mending(arming: Arming) -> str:
     """Return the command by which this host gets what it lacks for a fault of a whole component; where it lacks nothing, what to edit."""
     from refute.injectors.host.abilities import lack_of
 
+    if not sys.platform.startswith("linux"):
+        return "have it done on a Linux host: refute guardian"
     lack = lack_of(arming.fault)
     if lack.what:
         return lack.next

@@ -63,10 +63,11 @@ class Approval:
     signature: str
     path: Path
 
-    def valid(self, signers: Path) -> bool:
-        """Say whether the signature is that of the person who is named.
+    def key_of(self, person: str, signers: Path) -> str:
+        """Return the fingerprint of the key that signed it, "" where that is not one of this person's.
 
         Args:
+            person: one of those who may sign.
             signers: OpenSSH `allowed_signers` file.
 
         Raises:
@@ -75,10 +76,9 @@ class Approval:
         with tempfile.TemporaryDirectory(prefix="refute-") as folder:
             signature = Path(folder, "signature")
             signature.write_text(self.signature, encoding="utf-8")
-            done = _ssh_keygen(
-                ["verify", "-f", str(signers), "-I", self.approved.by, "-n", NAMESPACE, "-s", str(signature)], self.approved.signed_text()
-            )
-        return done.returncode == 0
+            arguments = ["verify", "-f", str(signers), "-I", person, "-n", NAMESPACE, "-s", str(signature)]
+            done = _ssh_keygen(arguments, self.approved.signed_text())
+        return "" if done.returncode else done.stdout.decode(errors="replace").split()[-1]
 
 
 def approve(approved: Approved, key: Path, folder: Path) -> Path:
@@ -144,18 +144,19 @@ def missing_approval(wanted: Approved, need: Need, given: Iterable[Approval], no
         given: what people have signed.
         now: seconds since the epoch.
     """
-    said: set[str] = set()
+    said: dict[str, str] = {}  # who, by the key: neither two keys nor two names make two people
     why: list[str] = []
     for one in given:
         flaw = _flaw(one, wanted, need, now)
         if not flaw:
-            said.add(one.approved.by)
+            said.setdefault(one.key_of(one.approved.by, need.signers), one.approved.by)
         elif flaw != "of something else":
             why.append(f"{one.path.name}: {flaw}")
-    if len(said) >= need.people:
+    people = min(len(said), len(set(said.values())))
+    if people >= need.people:
         return None
     command = f"refute approve --environment {wanted.environment} {' '.join(f'--belief {name}' for name in wanted.beliefs)}"
-    seen = f"{len(said)} of {need.people}" + (f" ({'; '.join(why)})" if why else "")
+    seen = f"{people} of {need.people}" + (f" ({'; '.join(why)})" if why else "")
     return Problem("GATE-APPROVAL", "the run is not approved", seen=seen, allowed=f"people named in {need.signers.name}", next=command)
 
 
@@ -167,9 +168,19 @@ def _flaw(one: Approval, wanted: Approved, need: Need, now: float) -> str:
         return "the intent has changed since"
     if not isinstance(approved.until, int | float) or approved.until <= now:
         return "it has run out"
-    if need.author and approved.by == need.author:
-        return f"{approved.by} starts the run and cannot approve it"
-    return "" if one.valid(need.signers) else f"the signature is not that of {approved.by}"
+    return _signed_by_whom(one, need)
+
+
+def _signed_by_whom(one: Approval, need: Need) -> str:
+    """Say what is wrong with who has signed, "" where nothing is."""
+    by = one.approved.by
+    if need.author and by == need.author:
+        return f"{by} starts the run and cannot approve it"
+    if not one.key_of(by, need.signers):
+        return f"the signature is not that of {by}"
+    if need.author and one.key_of(need.author, need.signers):
+        return f"it is signed with a key of {need.author}, who starts the run"
+    return ""
 
 
 def _ssh_keygen(arguments: Sequence[str], text: bytes) -> subprocess.CompletedProcess[bytes]:

@@ -23,7 +23,8 @@ from typing import Any
 from refute import __version__
 from refute.core.arming import Injector
 from refute.core.link import Message
-from refute.core.process import ProcessIdentity, is_running, this_process
+from refute.core.process import ProcessIdentity, is_running, send, this_process
+from refute.injectors.host._processes import is_stopped
 from refute.safety._mender import Mender
 from refute.safety._post import Post
 from refute.safety._ward import Ward
@@ -32,6 +33,8 @@ from refute.safety.journal import Journal
 IDLE_S = 5.0
 _TICK_S = 0.2
 _FIRST_MEND_S = 2.0
+_LOOK_S = 1.0
+_FROZEN_S = 4.0
 _OLDEST_LOG_BYTES = 1_000_000
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_STATE_HOME", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")
 _UNDERSTUDY = "--understudy"
@@ -187,6 +190,22 @@ def _spare_me() -> None:
         Path("/proc/self/oom_score_adj").write_text("-900", "ascii")
 
 
+def _end_the_frozen(post: Post, taken: threading.Event) -> None:
+    """End a guardian that somebody has stopped: it holds the lock, and what it has applied ends with no lease.
+
+    Args:
+        post: where it sits.
+        taken: set once the lock is ours.
+    """
+    stopped = 0
+    while not taken.wait(_LOOK_S):
+        holder = post.holder()
+        stopped = stopped + 1 if holder is not None and is_stopped(holder) else 0
+        if holder is not None and stopped * _LOOK_S >= _FROZEN_S:
+            with contextlib.suppress(OSError):
+                send(holder, signal.SIGKILL)
+
+
 def main(arguments: Sequence[str]) -> None:
     """Be the guardian, or wait to be.
 
@@ -199,7 +218,11 @@ def main(arguments: Sequence[str]) -> None:
     post = Post(directory)
     if not waits:
         _detach()
+    taken = threading.Event()
+    if waits:
+        threading.Thread(target=_end_the_frozen, args=(post, taken), name="refute-frozen", daemon=True).start()
     lock = post.take(None if waits else 0.0)
+    taken.set()
     if lock is None:
         return
     guardian = Guardian(post, injectors(), lambda runner: Journal(directory.parent / "journal", runner=runner))

@@ -133,6 +133,8 @@ class Call:
         attempt: 0 for the first try of a logical call, 1 for its first retry, …, where the client says so; else -1.
         request: the request itself.
         stand_in: name of another model at the same endpoint that a fault may ask instead, or "".
+        earlier: data of what was really answered to other requests while armed, for faults that remember.
+        first: data of what was really answered to this very request first while armed, in a tuple; empty where it has not been yet.
     """
 
     protocol: str
@@ -142,6 +144,8 @@ class Call:
     attempt: int
     request: Request
     stand_in: str = ""
+    earlier: tuple[Any, ...] = ()
+    first: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

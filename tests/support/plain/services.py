@@ -8,6 +8,8 @@ import sys
 
 MESSAGES = [{"role": "user", "content": "When do you open?"}]
 PROVIDER = os.environ.get("PROVIDER", "")
+PASSES_ON = bool(os.environ.get("PASSES_ON"))
+"""Whether baggage goes on to what is called, as OpenTelemetry has it."""
 
 
 def asked(number: int) -> dict:
@@ -44,7 +46,9 @@ async def starlette_ask(request):
 
     if request.method == "GET":
         return JSONResponse(state())
-    reply = await app.state.client.post(f"{PROVIDER}/v1/chat/completions", json=asked(len(await request.body())))
+    passed_on = {"baggage": request.headers["baggage"]} if PASSES_ON and "baggage" in request.headers else {}
+    size = len(await request.body())
+    reply = await app.state.client.post(f"{PROVIDER}/v1/chat/completions", json=asked(size), headers=passed_on)
     status, body = answer(reply.status_code, reply.text)
     return JSONResponse(body, status)
 

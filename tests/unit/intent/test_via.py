@@ -1,9 +1,12 @@
 """Components that are reached through a proxy, and those that are not HTTP."""
 
+from dataclasses import replace
+
 import pytest
 
 from refute.core.arming import Arming
 from refute.core.errors import RefuteError
+from refute.core.intent import providers
 from refute.core.system import Component
 from refute.faults.catalogue import catalogue
 from refute.injectors.registry import choose
@@ -75,3 +78,17 @@ def test_a_component_behind_a_proxy_is_struck_there_and_others_are_not():
     assert choose(Arming(before, "llm.rate_limit")).name == "http"
     with pytest.raises(RefuteError, match="does not apply to a component of kind llm"):
         choose(Arming(behind, "service.error"))
+
+
+def test_a_cohort_goes_on_to_a_proxy_and_to_no_model_that_is_called_directly(tmp_path):
+    intent = load(project(tmp_path))
+    llm = intent.system.components["llm"]
+    gateway = replace(llm, name="gateway", via="proxy", endpoint="http://localhost:8081")
+
+    def kept_from(*components):
+        system = replace(intent.system, components={one.name: one for one in components})
+        return [one.name for one in providers(replace(intent, system=system))]
+
+    assert kept_from(llm) == ["llm"]
+    assert kept_from(llm, gateway) == [], "the proxy stands where the model is called"
+    assert kept_from(llm, replace(gateway, endpoint="http://127.0.0.1:9000")) == ["llm"]

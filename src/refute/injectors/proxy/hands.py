@@ -12,9 +12,11 @@ from refute.core.arming import Arming, Handle, Landing, RollbackKind
 from refute.core.cohort import TravellingUnit
 from refute.core.context import UnitContext
 from refute.core.lease import Lease
+from refute.core.system import Component
 from refute.faults.catalogue import catalogue
 from refute.faults.preview import protocols_of
 from refute.faults.spec import seams
+from refute.injectors._memory import Memory
 from refute.injectors.driver import Aim
 from refute.injectors.ingress import Ingress
 from refute.injectors.proxy.framing import RequestHead
@@ -47,6 +49,12 @@ class BaseUrl:
         """All its parts."""
         return self.scheme, self.host, self.port, self.prefix
 
+    @property
+    def url(self) -> str:
+        """As it is written."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}{f':{self.port}' if self.port else ''}{self.prefix}"
+
     @classmethod
     def of(cls, url: str) -> BaseUrl:
         """Return the place of a base URL."""
@@ -70,7 +78,8 @@ class Armed:
         lone = UnitContext("process", "treatment") if arming.cohort >= 1 else None
         self.target = Target(arming.component)
         self.lease = Sublease(lease)
-        self.aim = Aim(catalogue()[arming.fault], arming.magnitude, Switch(arming, self.lease, lone), arming.component.stand_in)
+        fault, switch = catalogue()[arming.fault], Switch(arming, self.lease, lone)
+        self.aim = Aim(fault, arming.magnitude, switch, arming.component.stand_in, Memory(fault.remembers))
         self._lock = threading.Lock()
         self._missed: Counter[str] = Counter()
 
@@ -119,11 +128,23 @@ class ProxyInjector:
     def apply(self, handle: Handle, lease: Lease) -> None:
         """See `Injector.apply`; of a handle that is applied already, nothing happens."""
         arming = Arming.from_json(handle.data["arming"])
-        lease.permits(arming.component)
+        for component in (arming.component, *self._known_as(arming.component)):
+            lease.permits(component)
         with self._lock:
             if handle.id not in self._armed:
                 self._armed[handle.id] = Armed(arming, lease)
                 self._now = tuple(self._armed.values())
+
+    def _known_as(self, component: Component) -> Iterator[Component]:
+        """Yield a component as it is known at each of the places at which it is served: the proxy's own, and upstream."""
+        stated = BaseUrl.of(component.endpoint)
+        for here in self._places:
+            below = ""
+            if Target(replace(component, endpoint=here.url)).at(*stated.whole):
+                below = stated.prefix.removeprefix(here.prefix)
+            elif not Target(component).at(*here.whole):
+                continue
+            yield from (replace(component, endpoint=f"{place.url}{below}") for place in self._places)
 
     def landed(self, handle: Handle) -> Landing:
         """See `Injector.landed`; the last counts of a fault that was rolled back stay known."""
@@ -138,6 +159,7 @@ class ProxyInjector:
             if armed is None:
                 return
             armed.lease.revoke()
+            armed.aim.memory.clear()
             self._leaving = {one: left for one, left in self._leaving.items() if left.lease.holding} | {handle.id: armed}
             self._past[handle.id] = self._told(armed)
             while len(self._past) > _REMEMBERED_LANDINGS:

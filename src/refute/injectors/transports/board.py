@@ -9,6 +9,7 @@ from refute.core.arming import Arming
 from refute.core.context import UnitContext
 from refute.core.lease import Lease
 from refute.faults.catalogue import catalogue
+from refute.injectors._memory import Memory
 from refute.injectors.driver import Aim
 from refute.injectors.routes import Routes
 from refute.injectors.sublease import Sublease
@@ -39,7 +40,7 @@ class Armed:
         self.target = Target(arming.component)
         self.lease = Sublease(lease)
         fault, switch = catalogue()[arming.fault], Switch(arming, self.lease, reading=READING)
-        self.aim = Aim(fault, arming.magnitude, switch, arming.component.stand_in)
+        self.aim = Aim(fault, arming.magnitude, switch, arming.component.stand_in, Memory(fault.remembers))
         by_draw_alone = arming.draw == "call" and not arming.turn and fault.awaits is None and fault.matches_exchange is None
         self._glance = switch.missed if by_draw_alone else _cannot_tell
         self.missed: Callable[[Any], UnitContext | None] = self._after_reading if switch.curious else self._glance

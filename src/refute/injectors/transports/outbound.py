@@ -56,7 +56,7 @@ class Outbound:
     def _httpx(self, _library: ModuleType, original: Any) -> Any:
         """Return what stands in for a transport's method; an awaitable is passed on."""
 
-        @wraps(original)  # whoever hooks it next asks for its signature
+        @wraps(original, assigned=(), updated=())  # whoever hooks it next asks for its signature
         def handle(transport: Any, request: Any) -> Any:
             self._strip(request, request.headers)
             return original(transport, request)
@@ -71,7 +71,7 @@ class Outbound:
             self._strip(request, request.headers)
             return await handler(request)
 
-        @wraps(original)  # whoever hooks it next asks for its signature
+        @wraps(original, assigned=(), updated=())  # whoever hooks it next asks for its signature
         def _request(session: Any, method: str, url: Any, **options: Any) -> Any:
             outer = options.get("middlewares")
             outer = session._middlewares if outer is None else outer  # noqa: SLF001 - as the original does
@@ -85,7 +85,7 @@ class Outbound:
             return None
         names = tuple(parameters)[4:]
 
-        @wraps(original)  # whoever hooks it next asks for its signature
+        @wraps(original, assigned=(), updated=())  # whoever hooks it next asks for its signature
         def _make_request(pool: Any, conn: Any, method: str, url: str, *positional: Any, **options: Any) -> Any:
             options.update(zip(names, positional, strict=False))
             sent = options.get("headers") or {}

@@ -33,6 +33,9 @@ _LAST: Final = (SETS.index((ABORT, LATE)), SETS.index((GO_ON, SHORT)), _ALT)
 _DEEPEST: Final = 24
 _MOST_CALLS: Final = 400
 _MOST_COURSES: Final = 256
+_LARGE: Final = 20
+_MOST_IN_LARGE: Final = 128
+"""Courses of a set of faults in an application with more than 20 calls, which has many more sets: memory and time stay bounded."""
 
 Kind: TypeAlias = int
 """Position of the fault in the set whose kind it is, or UPSTREAM."""
@@ -160,12 +163,13 @@ def courses(structure: Structure, struck: Sequence[str]) -> list[Course]:
         struck: ids of the calls that fail, in the order in which `Supposed.kind` counts them.
 
     Returns:
-        Courses whose suppositions exclude one another and together leave nothing out; at most 256.
+        Courses whose suppositions exclude one another and together leave nothing out, as long as they are not too many.
     """
     found: list[Course] = []
     agenda: list[tuple[int, ...]] = [()]
     positions = {name: position for position, name in enumerate(struck)}
-    while agenda and len(found) < _MOST_COURSES:
+    most = _MOST_COURSES if len(structure.calls) <= _LARGE else _MOST_IN_LARGE
+    while agenda and len(found) < most:
         decisions = agenda.pop()
         play = _Play(structure, positions, decisions)
         found.append(play.course(play.handle(structure.root, 0)))

@@ -6,9 +6,10 @@ with runs revisited while they are ambiguous), and two kinds at one slot are tie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from refute.learning.propagation.kinds import UPSTREAM_KIND, Floats, partitions
 from refute.learning.propagation.responses import SET_MEMBERS, Responses, Table, add_evidence, responses_of
 from refute.learning.propagation.space import Call, Faults, Run, Site
 from refute.learning.propagation.structure import Handler, Slot, Structure, structure_of
-from refute.learning.propagation.weighing import Flat, Places, Shape, Weighing, flat, weighing
+from refute.learning.propagation.weighing import Block, Flat, Places, Shape, Weighing, block_of, flat, weighing
 
 _UNKNOWN: Final = Handler(Site("", "", ""), -1)
 UNKNOWN_FIRST: Final = Slot(_UNKNOWN, 0)
@@ -31,6 +32,12 @@ _CALLS_FLOOR: Final = 0.02
 _MESSAGE_FLOOR: Final = -6.0
 _AMBIGUOUS: Final = 0.97
 _REVISITED: Final = 4
+_MOST_LISTED: Final = 20_000
+_MOST_WEIGHED: Final = 500_000
+"""Courses that are kept as objects and as rows of arrays; large applications have more, which are made anew when asked for."""
+
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V", bound=Sized)
 
 
 @dataclass(slots=True)
@@ -73,6 +80,8 @@ class PropagationModel:
     history: list[Assimilated] = field(default_factory=list)
     _table: Flat | None = None
     _courses: dict[tuple[str, ...], list[Course]] = field(default_factory=dict)
+    _blocks: dict[tuple[str, ...], Block] = field(default_factory=dict)
+    _supposed_blocks: dict[tuple[str, ...], Block] = field(default_factory=dict)
     _weighings: dict[tuple[Faults, ...], Weighing] = field(default_factory=dict)
     _supposing: dict[tuple[Faults, ...], Weighing] = field(default_factory=dict)
 
@@ -92,22 +101,16 @@ class PropagationModel:
         return self._table
 
     def courses(self, struck: tuple[str, ...]) -> list[Course]:
-        """Return what may happen when known calls are struck."""
-        if struck not in self._courses:
-            self._courses[struck] = courses(self.structure, struck)
-        return self._courses[struck]
+        """Return what may happen when known calls are struck; those asked for last are kept."""
+        return _kept(self._courses, struck, lambda: courses(self.structure, struck), _MOST_LISTED)
 
     def weighing(self, sets: tuple[Faults, ...]) -> Weighing:
-        """Return the courses of sets of faults on known calls; kept until the structure changes."""
-        if sets not in self._weighings:
-            self._weighings[sets] = weighing(sets, self.courses, self.shape)
-        return self._weighings[sets]
+        """Return the courses of sets of faults on known calls; those asked for last are kept until the structure changes."""
+        return _kept(self._weighings, sets, lambda: weighing(sets, self._block, self.shape), _MOST_WEIGHED)
 
     def supposing(self, sets: tuple[Faults, ...], calls: Mapping[str, Call] | None = None) -> Weighing:
-        """Return the courses of sets of faults, supposing what it takes for all of a set to strike; kept until the structure changes."""
-        if sets not in self._supposing:
-            self._supposing[sets] = weighing(sets, lambda struck: self._supposed(struck, calls or {}), self.shape)
-        return self._supposing[sets]
+        """Return the courses of sets of faults, supposing what it takes for all of a set to strike; kept as those of `weighing` are."""
+        return _kept(self._supposing, sets, lambda: weighing(sets, partial(self._supposed, calls or {}), self.shape), _MOST_WEIGHED)
 
     def forecast(self, sets: Sequence[Faults], calls: Mapping[str, Call] | None = None) -> tuple[Floats, Floats]:
         """Return what faults would do.
@@ -132,8 +135,21 @@ class PropagationModel:
         """Return the probability that the entry point answers with less, given that it answers."""
         return self.degradation.rate(tuple(fault.call for fault in faults))
 
-    def _supposed(self, struck: tuple[str, ...], calls: Mapping[str, Call]) -> list[Course]:
+    def _block(self, struck: tuple[str, ...]) -> Block:
+        """Return the courses for known calls, laid out."""
+        if struck not in self._blocks:
+            self._blocks[struck] = block_of(self.courses(struck), len(struck), self.shape)
+        return self._blocks[struck]
+
+    def _supposed(self, calls: Mapping[str, Call], struck: tuple[str, ...]) -> Block:
         """Return courses for struck calls, in which they do strike if there is any way to suppose so."""
+        if all(name in self.structure.calls for name in struck) and bool((found := self._block(struck)).landed.any()):
+            return found
+        if struck not in self._supposed_blocks:
+            self._supposed_blocks[struck] = block_of(self._imagined(struck, calls), len(struck), self.shape)
+        return self._supposed_blocks[struck]
+
+    def _imagined(self, struck: tuple[str, ...], calls: Mapping[str, Call]) -> list[Course]:
         if not all(name in self.structure.calls for name in struck):
             known = [self.structure.calls.get(name) or calls[name] for name in struck]
             return courses(supposing(self.structure, known), struck)
@@ -182,6 +198,8 @@ class PropagationModel:
         self.responses = responses_of(self.structure, slots, self.responses.partitions)
         self.interactions = Interactions()
         self._courses.clear()
+        self._blocks.clear()
+        self._supposed_blocks.clear()
         self._weighings.clear()
         self._supposing.clear()
         self._table = None
@@ -243,6 +261,25 @@ class PropagationModel:
             one.messages.setdefault(slot, np.zeros((len(self.kinds), RESPONSES)))[kind] += message
         for slot, message in one.messages.items():
             add_evidence(self.responses.evidence[self.responses.slots[slot]], message)
+
+
+def _kept(cache: dict[_K, _V], key: _K, make: Callable[[], _V], most: int) -> _V:
+    """Return what is kept under a key, made where it is not; what was not asked for in a while is let go.
+
+    Args:
+        cache: in the order in which it was asked for.
+        key: what is asked for.
+        make: makes it.
+        most: courses that are kept in all.
+    """
+    if key in cache:
+        found = cache[key] = cache.pop(key)
+        return found
+    found = cache[key] = make()
+    total = sum(map(len, cache.values()))
+    while total > most and len(cache) > 1:
+        total -= len(cache.pop(next(iter(cache))))
+    return found
 
 
 def _agreement(answers: Floats, available: bool) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from refute.learning.propagation.space import Faults
 from refute.learning.propagation.structure import Slot
 
 Places: TypeAlias = tuple[Slot, Slot]
-Ints = NDArray[np.int64]
+Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
 
 
@@ -98,6 +98,10 @@ class Weighing:
     alike: Ints
     equal: Bools
 
+    def __len__(self) -> int:
+        """Number of courses."""
+        return len(self.available)
+
     def courses(self, table: Flat) -> Floats:
         """Return [..., course] probabilities."""
         weights: Floats = np.ones((*table.sets.shape[:-1], len(self.available)))
@@ -131,30 +135,27 @@ class Weighing:
         return np.concatenate([fatal, np.zeros((*fatal.shape[:-1], 1))], axis=-1)[..., self.place]
 
 
-Courses = Callable[[tuple[str, ...]], list[Course]]
-
-
-def weighing(sets: Sequence[Faults], find: Courses, shape: Shape) -> Weighing:
+def weighing(sets: Sequence[Faults], find: Callable[[tuple[str, ...]], Block], shape: Shape) -> Weighing:
     """Return the courses of sets of faults.
 
     Args:
         sets: at least one.
-        find: returns the courses for the ids of struck calls.
+        find: returns the courses for the ids of struck calls, as `block_of` does.
         shape: of the tables to be weighed with.
     """
-    found: dict[tuple[str, ...], _Block] = {}
+    found: dict[tuple[str, ...], Block] = {}
     blocks, kinds = [], []
     for faults in sets:
         struck = tuple(fault.call for fault in faults)
         if struck not in found:
-            found[struck] = _block(find(struck), len(struck), shape)
+            found[struck] = find(struck)
         blocks.append(found[struck])
         kinds.append([*(shape.kinds[fault.kind] for fault in faults), shape.upstream])
     return _joined(tuple(sets), blocks, kinds, shape)
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class Block:
     """Courses for one set of calls, of whatever kinds; arrays as in `Weighing`, with kinds as positions in the set of faults."""
 
     available: Bools
@@ -168,16 +169,23 @@ class _Block:
     again: Ints
 
 
-def _block(found: list[Course], faults: int, shape: Shape) -> _Block:
+def block_of(found: Sequence[Course], faults: int, shape: Shape) -> Block:
+    """Lay out the courses for one set of struck calls.
+
+    Args:
+        found: courses.
+        faults: how many calls are struck.
+        shape: of the tables to be weighed with.
+    """
     signatures: dict[object, int] = {}
     marks = [signatures.setdefault((one.available, one.calls, one.unseen), len(signatures)) for one in found]
     fatal = [signatures.setdefault((False, one.calls, one.unseen), len(signatures)) for one in found]
     firsts = [[one for one in course.supposed if one.earlier is None] for course in found]
     seconds = [[one for one in course.supposed if one.earlier is not None] for course in found]
     width, more = max(map(len, firsts)), max(map(len, seconds))
-    slots = np.full((len(found), width), -1)
+    slots = np.full((len(found), width), -1, dtype=np.int32)
     symbols, sets = np.zeros_like(slots), np.zeros_like(slots)
-    again = np.full((len(found), more, 5), -1)
+    again = np.full((len(found), more, 5), -1, dtype=np.int32)
     for row, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
         for column, one in enumerate(first):
             slots[row, column], symbols[row, column], sets[row, column] = shape.position(one.slot), one.kind, one.response
@@ -187,7 +195,7 @@ def _block(found: list[Course], faults: int, shape: Shape) -> _Block:
     available = np.array([one.available for one in found])
     landed = np.array([one.landed >= faults for one in found])
     places = [_places(one) if faults > 1 and one.available and one.landed >= faults else None for one in found]
-    return _Block(available, landed, places, np.array(marks), np.array(fatal), slots, symbols, sets, again)
+    return Block(available, landed, places, np.array(marks), np.array(fatal), slots, symbols, sets, again)
 
 
 def _places(course: Course) -> Places | None:
@@ -196,13 +204,13 @@ def _places(course: Course) -> Places | None:
     return (found[0], found[1]) if len(found) > 1 else None
 
 
-def _joined(sets: tuple[Faults, ...], blocks: list[_Block], kinds: list[list[int]], shape: Shape) -> Weighing:
+def _joined(sets: tuple[Faults, ...], blocks: list[Block], kinds: list[list[int]], shape: Shape) -> Weighing:
     sizes = np.array([len(block.available) for block in blocks])
     width, more = max(block.slots.shape[1] for block in blocks), max(block.again.shape[1] for block in blocks)
     total, count = int(sizes.sum()), len(shape.kinds)
-    supposed = np.full((total, width), shape.never)
-    again = np.full((total, more), shape.never)
-    alike = np.full((total, more), (shape.never // len(SETS)) * count)
+    supposed = np.full((total, width), shape.never, dtype=np.int32)
+    again = np.full((total, more), shape.never, dtype=np.int32)
+    alike = np.full((total, more), (shape.never // len(SETS)) * count, dtype=np.int32)
     equal = np.zeros((total, more), dtype=bool)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     for start, size, block, own in zip(starts, sizes, blocks, kinds, strict=True):
