@@ -45,7 +45,7 @@ test-all: check  ## the slow tests, too; they need the extra `smollm2` and chrom
 
 TORCH := .venv-torch/bin
 
-torch: $(TORCH)/.installed  ## fill .venv-torch with torch for the CPU and scikit-learn: 1.5 GB, 1 to 3 minutes
+torch: $(TORCH)/.installed  ## fill .venv-torch with torch for the CPU, Lightning, transformers and scikit-learn: 1.8 GB, 2 to 7 minutes
 
 $(TORCH)/.installed: requirements/torch.txt pyproject.toml
 	$(PYTHON) -m venv .venv-torch

@@ -76,3 +76,17 @@ def test_ranks_under_a_launcher_end_with_their_run(trainer):
     assert of(lines, "landing")[0]["injected"] == of(lines, "landing")[0]["eligible"], err
     assert code in {0, 1, 3}
     assert all(line["ok"] for line in of(lines, "rollback"))
+
+
+@pytest.mark.parametrize("trainer", ["language_model"], indirect=True)
+def test_a_language_model_survives_a_clipped_spike_and_not_a_wrong_rate(trainer):
+    judged(trainer, "spike-clipped", 0, "held")
+    verdict, _ = judged(trainer, "rate-spike-forgotten", 1, "refuted")
+    assert verdict["median"] > 0.05
+
+
+@pytest.mark.parametrize("trainer", ["embedder"], indirect=True)
+def test_an_embedder_tolerates_wrong_pairs_and_no_nan(trainer):
+    judged(trainer, "wrong-pairs-tolerated", 0, "held")
+    verdict, _ = judged(trainer, "nan-survived", 1, "refuted")
+    assert verdict["median"] > 0.2

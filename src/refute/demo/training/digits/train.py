@@ -20,6 +20,7 @@ parser.add_argument("--in-place", action="store_true", help="save over the last 
 parser.add_argument("--guarded", action="store_true", help="stop where the loss is no number")
 parser.add_argument("--workers", type=int, default=0)
 asked = parser.parse_args()
+asked.folder.mkdir(parents=True, exist_ok=True)
 
 torch.set_num_threads(1)
 torch.manual_seed(asked.seed)

