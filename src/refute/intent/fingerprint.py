@@ -93,8 +93,10 @@ def fingerprint_of(intent: Intent, belief: Belief, within: frozenset[str] = froz
 
 
 def _indicator(indicator: Indicator) -> dict[str, Any]:
-    """Return an indicator as stated; what only training runs have, only where it is one of theirs."""
+    """Return an indicator as stated; what only training runs or deviations have, only where it is one of theirs."""
     stated = asdict(indicator)
+    if indicator.deviation is None:
+        del stated["deviation"]
     if not indicator.source:
         del stated["source"], stated["higher"]
     return stated

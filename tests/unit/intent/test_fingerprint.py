@@ -1,4 +1,5 @@
 import hashlib
+import json
 
 import pytest
 
@@ -81,3 +82,9 @@ def test_a_file_that_went_away_is_told(path):
     with pytest.raises(RefuteError) as caught:
         fingerprint(intent, intent.beliefs["rate-limits-absorbed"])
     assert [(problem.code, problem.seen) for problem in caught.value.problems] == [("DEPENDS-MISSING", "app/llm.py")]
+
+
+def test_evidence_of_older_versions_still_answers_the_same_question(path):
+    """What an indicator can say since is no part of the question where it does not say it."""
+    stated = {"name": "answered", "kind": "ratio", "python": "app.checks:answered", "price": 0.0, "currency": ""}
+    assert marks(path)["indicator"] == hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
