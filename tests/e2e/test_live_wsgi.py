@@ -156,10 +156,11 @@ def test_what_a_proxy_breaks_and_what_a_second_service_breaks_reaches_treated_cu
     assert (verdict["verdict"], code) == ("refuted", 1), (verdict, of(seen, "problem"), err)
     (landing,) = of(seen, "landing")
     assert (landing["ok"], landing["control_injected"]) == (True, 0), landing
+    every = [one for event in of(seen, "outcomes") for one in event["outcomes"]]
     injected = [one for event in of(seen, "outcomes") if event["phase"] == "inject" for one in event["outcomes"]]
     hit = [one for one in injected if one["hits"]]
     assert {(one["journey"], one["arm"]) for one in hit} == {(journey, "treatment")}
-    assert len({one["unit"].split("-")[1] for one in injected}) == 3, "each gunicorn worker begins units of its own"
+    assert len({one["unit"].split("-")[1] for one in every}) == 3, "each gunicorn worker begins units of its own"
     assert {one["error"] for one in injected if one["arm"] == "control"} == {""}, "forged baggage puts nobody into treatment"
     assert of(seen, "rollback")[-1]["ok"]
     assert not kiosk.armed()

@@ -15,7 +15,7 @@ from refute.core.context import Arm, UnitContext, current_unit
 from refute.core.errors import RefuteError
 from refute.core.lease import Lease
 from refute.core.system import ComponentKind
-from refute.core.zone import Zone
+from refute.core.zone import Zone, addresses
 from refute.faults.catalogue import find
 
 _TTL_S = 20.0
@@ -81,11 +81,12 @@ class InjectorContract:
             assert self.injector.refuses(replace(self.arming, magnitude=magnitude)), f"it would inject a magnitude of {magnitude:g}"
 
     def test_it_keeps_out_of_what_is_off_limits(self) -> None:
-        """`apply` refuses a target that its lease does not permit, also under another name, and changes nothing."""
+        """`apply` refuses a target that its lease does not permit, also under another name of the same place, and changes nothing."""
         clean = self._clean()
         handle = self.injector.prepare(self.arming)
-        for name in (self.arming.component.name, "under another name"):
-            zone = Zone((replace(self.arming.component, name=name),))
+        component = self.arming.component
+        for name in (component.name, *(["under another name"] if addresses(component) else [])):
+            zone = Zone((replace(component, name=name),))
             code = self._refusal(handle, Lease(_TTL_S, zone=zone))
             assert code == "BLAST-NEVER", "it was applied: ask `lease.permits(component)` first"
         assert self._seen("treatment") == clean
