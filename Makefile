@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# most tests of whole runs wait more than they compute
+WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo test test-all test-torch torch check lock bench clean
@@ -32,7 +34,7 @@ test: check  ## all checks and all tests but the slow ones
 	command -v chromium >/dev/null || marks="$$marks and not browser"; \
 	[ "$$(id -u)" = 0 ] && PATH=$$PATH:/usr/sbin command -v iptables >/dev/null || marks="$$marks and not host"; \
 	PATH=$$PATH:/usr/sbin unshare --net tc qdisc add dev lo root netem delay 1ms 2>/dev/null || marks="$$marks and not netem"; \
-	$(BIN)/pytest -n auto -m "$$marks"; code=$$?; \
+	$(BIN)/pytest -n $(WORKERS) -m "$$marks"; code=$$?; \
 	case "$$marks" in *browser*) echo "NOT RUN: the browser tests, which need Debian's chromium: apt-get install -y chromium";; esac; \
 	case "$$marks" in *host*) echo "NOT RUN: the tests of faults of processes, networks and disks, which need root and iptables: apt-get install -y iptables";; esac; \
 	case "$$marks" in *netem*) echo "NOT RUN: the tests of tc netem, which need root, iproute2 and a kernel with sch_netem";; esac; \

@@ -312,7 +312,8 @@ def started(tool: Tool, disturbance: Disturbance, folder: Path, environ: dict[st
     """Start the tool as the disturbance wants it."""
     with (folder / "printed").open("wb") as printed:
         ours, theirs = pty.openpty() if disturbance.terminal else os.pipe() if disturbance.piped else (-1, printed.fileno())
-        command = ("setsid", "--ctty", *tool.command) if disturbance.terminal else tool.command
+        command = ("env", "--default-signal=HUP,INT", *tool.command)  # whatever the caller of this script ignores
+        command = ("setsid", "--ctty", *command) if disturbance.terminal else command
         heard = theirs if disturbance.terminal else subprocess.DEVNULL
         process = subprocess.Popen(
             command, cwd=folder, env=environ, stdin=heard, stdout=theirs, stderr=theirs, start_new_session=not disturbance.terminal

@@ -209,7 +209,9 @@ def test_a_run_never_begins_more_units_than_it_may(store):
     )
     _, seen = store.run(store.intent(("units: 700", f"units: {most}"), undecidable), "--belief", "quote-without-prices")
     injected = [outcome for event in of(seen, "outcomes") if event["phase"] == "inject" for outcome in event["outcomes"]]
-    assert most / 2 < len(injected) <= most, of(seen, "problem")
+    assert len(injected) <= most
+    (verdict,) = of(seen, "verdict")
+    assert verdict["verdict"] != "inconclusive" or len(injected) > most / 2, "it was undecided, and went on until the end"
 
 
 def test_a_ramp_climbs_customer_by_customer_and_spares_who_must_be_spared(store):
