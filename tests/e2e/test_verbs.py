@@ -203,6 +203,14 @@ def test_faults_are_listed_filtered_and_shown(capsys):
     assert inside(capsys, "faults", "--kind", "toaster")[0] == 2
 
 
+def test_every_fault_can_be_shown(capsys):
+    for each in json.loads(inside(capsys, "faults", "--json")[1])["faults"]:
+        code, out, err = inside(capsys, "faults", "show", each["name"])
+        assert (code, err) == (0, ""), each["name"]
+        assert out.startswith(f"{each['name']}: {each['summary']}")
+        assert "A belief to start from" in out
+
+
 def test_explain(capsys):
     code, out, _ = inside(capsys, "explain", "[ledger-full]")
     assert code == 0

@@ -97,6 +97,7 @@ _SEAMS: dict[Seam, str] = {
     "process": "the component's process, as a whole: every unit sees it",
     "port": "the component's TCP port, as a whole: every unit sees it",
     "directory": "the file system of the component's directory, as a whole: every unit sees it",
+    "training": "training runs",
 }
 _DRAWN = {"call": "calls", "attempt": "attempts", "burst": "bursts", "conversation": "conversations", "user": "users"}
 
