@@ -47,7 +47,7 @@ test-all: check  ## the slow tests, too; they need the extra `smollm2` and chrom
 
 TORCH := .venv-torch/bin
 
-torch: $(TORCH)/.installed  ## fill .venv-torch with torch for the CPU, Lightning, transformers and scikit-learn: 1.8 GB, 2 to 7 minutes
+torch: $(TORCH)/.installed  ## fill .venv-torch with torch, Lightning, transformers and scikit-learn: 1 to 7 minutes, 1.8 GB with the CPU build of torch, 5.5 GB where pip finds only the one for CUDA
 
 $(TORCH)/.installed: requirements/torch.txt pyproject.toml
 	$(PYTHON) -m venv .venv-torch
